@@ -1,0 +1,154 @@
+//! The manifest: the files and chunks of one snapshot (02-format 2.4).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::row::Row;
+use crate::types::{ChannelName, ChunkSize, Hash, RelPath, Timestamp};
+
+/// What a manifest says of its snapshot as a whole. Everything but the channel, the time and the chunk size may be unknown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// The channel it belongs to.
+    pub channel: ChannelName,
+    /// The state contains this block, and may be newer.
+    pub height: Option<u64>,
+    /// Hash of the block at `height`, as the node prints it.
+    pub block_hash: Option<String>,
+    /// Hash of the genesis block, as the node prints it.
+    pub genesis: Option<String>,
+    /// The last finalized block the node named.
+    pub finalized: Option<Block>,
+    /// Free text by name, for people.
+    pub labels: BTreeMap<String, String>,
+    /// The encoder of the frames, for example `zstd 1.5.7/1`.
+    pub encoder: String,
+    /// When the copy of the database was taken.
+    pub taken_at: Timestamp,
+    /// The node software.
+    pub client: Option<Client>,
+    /// The database engine.
+    pub engine: Option<Engine>,
+    /// Distance between the cuts of a file.
+    pub chunk_size: ChunkSize,
+    /// What the snapshot owns below the target; `None` is the whole directory (`[""]`).
+    pub subtrees: Option<Vec<RelPath>>,
+}
+
+/// A block, by height and hash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Block {
+    /// Its height.
+    pub height: u64,
+    /// Its hash, as the node prints it.
+    pub hash: String,
+}
+
+/// The node software.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Client {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: Option<String>,
+}
+
+/// The database engine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Engine {
+    /// Its name.
+    pub name: String,
+    /// The version of its files, where it has one.
+    pub format: Option<String>,
+}
+
+/// Sums over all files of a manifest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Number of files.
+    pub files: u64,
+    /// Length of all files, bytes, holes included.
+    pub bytes: u64,
+    /// Number of chunks, holes included.
+    pub chunks: u64,
+    /// Length of all frames, bytes, counted once per row.
+    pub frame_bytes: u64,
+    /// Bytes that lie in holes.
+    pub hole_bytes: u64,
+}
+
+/// One file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileEntry {
+    /// Where it lies.
+    pub path: RelPath,
+    /// Its length, bytes.
+    pub bytes: u64,
+    /// Plain BLAKE3 of the whole file.
+    pub b3: Hash,
+    /// Its chunks.
+    pub layout: Layout,
+}
+
+/// Where the rows of a file are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// In the manifest: files of at most 4 chunks.
+    Rows(Box<[Row]>),
+    /// In list segments, by their hashes: larger files.
+    Lists(Box<[Hash]>),
+}
+
+/// A manifest whose parts fit together: made by [`Manifest::new`] or by parsing, both of which check every rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    about: About,
+    dirs: Vec<RelPath>,
+    files: Vec<FileEntry>,
+    totals: Totals,
+}
+
+/// A manifest as it is stored.
+#[derive(Clone, Debug)]
+pub struct StoredManifest {
+    /// BLAKE3 of `bytes`: the snapshot's id.
+    pub id: Hash,
+    /// The compressed JSON.
+    pub bytes: Vec<u8>,
+    /// Length of the JSON, bytes.
+    pub json_bytes: u64,
+}
+
+impl Manifest {
+    /// What it says of the snapshot as a whole.
+    #[must_use]
+    pub fn about(&self) -> &About {
+        &self.about
+    }
+
+    /// Every directory but the top one, sorted by bytes.
+    #[must_use]
+    pub fn dirs(&self) -> &[RelPath] {
+        &self.dirs
+    }
+
+    /// Every file, sorted by the bytes of its path.
+    #[must_use]
+    pub fn files(&self) -> &[FileEntry] {
+        &self.files
+    }
+
+    /// The sums over all files.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// The file at `path`, with its index.
+    #[must_use]
+    pub fn find(&self, path: &str) -> Option<(usize, &FileEntry)> {
+        let index = self.files.binary_search_by(|file| file.path.as_str().cmp(path)).ok()?;
+        Some((index, &self.files[index]))
+    }
+}

@@ -1,0 +1,17 @@
+//! What is published: bytes ⇄ values, every limit of format version 1 enforced where bytes enter.
+//!
+//! Pure: no files, no clock, no network. `docs/format.md` describes the same for people.
+
+pub mod chunk;
+pub mod file_hash;
+pub mod frame;
+pub mod head;
+pub mod index;
+pub mod json;
+pub mod key;
+pub mod list;
+pub mod manifest;
+pub mod root;
+pub mod row;
+pub mod store_info;
+pub mod tar;

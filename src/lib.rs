@@ -1,0 +1,32 @@
+//! Publish and restore blockchain node databases: chunked, signed, verified, resumable.
+//!
+//! The library behind the `qsync` command. Modules import downwards only; `docs/architecture.md`
+//! shows the layers and `tests/it/layering.rs` enforces them.
+//!
+//! | layer | modules |
+//! |---|---|
+//! | 5 | `cli` (the binary's front) |
+//! | 4 | [`publish`], [`restore`], [`ops`] |
+//! | 3 | [`catalog`], [`disk`], [`sources`] |
+//! | 2 | [`trust`] |
+//! | 1 | [`format`], [`store`], [`progress`] |
+//! | 0 | [`types`], [`fs`] |
+
+pub mod cli;
+
+pub mod ops;
+pub mod publish;
+pub mod restore;
+
+pub mod catalog;
+pub mod disk;
+pub mod sources;
+
+pub mod trust;
+
+pub mod format;
+pub mod progress;
+pub mod store;
+
+pub mod fs;
+pub mod types;

@@ -1,0 +1,3 @@
+//! The `qsync` command.
+
+fn main() {}

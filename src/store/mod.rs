@@ -1,0 +1,170 @@
+//! Where objects live: one contract for every kind of store, and wrappers that add one thing each.
+//!
+//! A store knows keys and bytes, never manifests or heads. What it can do is its type: a [`ReadStore`] cannot be
+//! written to. [`conformance`] is the contract as tests, which every store and wrapper passes.
+
+pub mod conformance;
+mod http;
+mod local;
+mod memory;
+mod record;
+mod retry;
+mod url;
+
+use std::{fmt::Debug, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use thiserror::Error;
+
+use crate::types::ObjectKey;
+
+pub use http::HttpStore;
+pub use local::LocalStore;
+pub use memory::MemoryStore;
+pub use record::{Call, RecordStore};
+pub use retry::{RetryPolicy, RetryStore};
+pub use url::{InvalidStoreUrl, StoreUrl};
+
+/// A store that can be read from.
+pub type DynReadStore = Arc<dyn ReadStore>;
+/// A store that can be written to.
+pub type DynWriteStore = Arc<dyn WriteStore>;
+
+/// Where objects can be read.
+#[async_trait]
+pub trait ReadStore: Debug + Send + Sync + 'static {
+    /// How the store is named to people: its URL without secrets.
+    fn name(&self) -> &str;
+
+    /// Reads a whole object into `into`, whose former content is dropped and whose capacity is reused.
+    ///
+    /// Never holds more than `max_bytes` + 1 bytes of it, whatever the other side announces or sends.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when there is no such object, [`ErrorKind::TooLarge`] when it is longer than `max_bytes`,
+    /// [`ErrorKind::Interrupted`] when it ended early; `into` then holds nothing of use.
+    async fn get_into(&self, key: &ObjectKey, max_bytes: u64, into: &mut Vec<u8>) -> Result<(), Error>;
+
+    /// Reads a whole object of at most `max_bytes`.
+    ///
+    /// # Errors
+    /// As [`ReadStore::get_into`].
+    async fn get(&self, key: &ObjectKey, max_bytes: u64) -> Result<Vec<u8>, Error> {
+        let mut bytes = Vec::new();
+        self.get_into(key, max_bytes, &mut bytes).await?;
+        Ok(bytes)
+    }
+}
+
+/// Identifies one version of a mutable object, for [`WriteStore::swap`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tag(pub String);
+
+/// What became of a [`WriteStore::put_new`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// The object was not there and is now.
+    Created,
+    /// An object of that name and length was there already; nothing was written.
+    Existed,
+}
+
+/// What became of a [`WriteStore::swap`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Swap {
+    /// The object is now what was given.
+    Done(Tag),
+    /// Somebody else was faster: the object is not the version that was expected. Nothing was written.
+    Lost,
+}
+
+/// Where objects can be read and written.
+#[async_trait]
+pub trait WriteStore: ReadStore {
+    /// Makes an immutable object, unless one of that name exists. Of any number of concurrent callers, in any number
+    /// of processes, exactly one gets [`Put::Created`]. It may be volatile and invisible until [`WriteStore::sync`], but is never
+    /// visible in part.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] when an object of that name but another length is there;
+    /// [`ErrorKind::Denied`], [`ErrorKind::NoSpace`] and the network kinds.
+    async fn put_new(&self, key: &ObjectKey, bytes: Bytes) -> Result<Put, Error>;
+
+    /// Makes all earlier puts of this store value durable and visible.
+    ///
+    /// # Errors
+    /// When any of them could not be; they must then be put again.
+    async fn sync(&self) -> Result<(), Error>;
+
+    /// Reads a mutable object together with its tag; `None` when it is absent.
+    ///
+    /// # Errors
+    /// As [`ReadStore::get_into`], but for `NotFound`.
+    async fn get_tagged(&self, key: &ObjectKey, max_bytes: u64) -> Result<Option<(Vec<u8>, Tag)>, Error>;
+
+    /// Replaces a mutable object if it still is the version `expected` (`None`: absent), durably and at once. Of
+    /// concurrent callers with one `expected` exactly one gets [`Swap::Done`].
+    ///
+    /// # Errors
+    /// As [`WriteStore::put_new`].
+    async fn swap(&self, key: &ObjectKey, expected: Option<&Tag>, bytes: Bytes) -> Result<Swap, Error>;
+}
+
+/// What went wrong, as far as a caller can act on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// No such object.
+    NotFound,
+    /// The store refuses this user.
+    Denied,
+    /// The object is longer than the caller allows.
+    TooLarge,
+    /// It ended before its end, or the connection broke.
+    Interrupted,
+    /// The other side could not be reached or did not answer in time.
+    Unreachable,
+    /// The other side is overloaded or broken for now (429, 5xx).
+    Unavailable {
+        /// How long it asks to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// The answer is not an object: another status, an encoding nobody asked for, a redirect that is not followed.
+    BadAnswer,
+    /// An object of that name with another content is there.
+    Conflict,
+    /// The store is full.
+    NoSpace,
+    /// Anything else: reading or writing failed on this machine.
+    Io,
+}
+
+impl ErrorKind {
+    /// Whether the same call may succeed a little later.
+    #[must_use]
+    pub const fn worth_retrying(self) -> bool {
+        match self {
+            Self::Interrupted | Self::Unreachable | Self::Unavailable { .. } => true,
+            Self::NotFound | Self::Denied | Self::TooLarge | Self::BadAnswer | Self::Conflict | Self::NoSpace | Self::Io => false,
+        }
+    }
+}
+
+/// A call to a store that failed: what was asked where, and why it failed.
+#[derive(Debug, Error)]
+#[error("{store}: {action} {key}: {reason}")]
+pub struct Error {
+    /// What a caller can act on.
+    pub kind: ErrorKind,
+    /// The store's name.
+    pub store: String,
+    /// What was tried: `get`, `put`, `swap`, `sync`, `open`.
+    pub action: &'static str,
+    /// The key; empty where the call has none.
+    pub key: String,
+    /// Why, in words, without the source's text.
+    pub reason: String,
+    /// What lies below, if anything.
+    #[source]
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}

@@ -1,0 +1,7 @@
+//! Under construction.
+/// Under construction.
+#[derive(Debug, Default)]
+pub struct RetryStore;
+/// Under construction.
+#[derive(Debug, Default)]
+pub struct RetryPolicy;

@@ -1,0 +1,7 @@
+//! Under construction.
+/// Under construction.
+#[derive(Debug, Default)]
+pub struct StoreUrl;
+/// Under construction.
+#[derive(Debug, Default)]
+pub struct InvalidStoreUrl;
