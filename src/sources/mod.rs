@@ -1,1 +1,260 @@
-//! Under construction.
+//! Several sources as one: every object can come from any of them.
+//!
+//! [`Sources`] asks one source after the other, the least busy first, until one delivers. It knows nothing of
+//! manifests: whoever asked checks the bytes and says [`Sources::reject`] when they are wrong. A source that keeps
+//! failing rests for a while; one that keeps delivering wrong bytes is dropped for the run, but never the last one.
+
+mod attempts;
+mod source;
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use thiserror::Error;
+use tokio::time::Instant;
+
+use crate::{
+    progress::{Event, Progress},
+    store::{self, DynReadStore, ErrorKind},
+    types::ObjectKey,
+};
+
+pub use attempts::Attempts;
+pub use source::{Form, Report};
+use source::{STRIKES_TO_DROP, Source};
+
+/// How patient the engine is.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// The first pause after every source failed once; it doubles, with jitter.
+    pub first_pause: Duration,
+    /// The longest pause.
+    pub longest_pause: Duration,
+    /// How long to go on while no source delivers anything at all.
+    pub max_wait: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { first_pause: Duration::from_millis(200), longest_pause: Duration::from_secs(30), max_wait: Duration::from_secs(24 * 3600) }
+    }
+}
+
+/// An object as asked for: one key per form that a source may hold.
+#[derive(Clone, Debug)]
+pub struct Want {
+    /// Its key where chunks are stored as frames; `None` when it only exists raw.
+    pub framed: Option<ObjectKey>,
+    /// Its key where chunks are stored raw; `None` when it has one form only.
+    pub raw: Option<ObjectKey>,
+    /// The longest body that can be right, bytes.
+    pub max_bytes: u64,
+}
+
+impl Want {
+    /// An object that has one form: a list or a manifest.
+    #[must_use]
+    pub fn plain(key: ObjectKey, max_bytes: u64) -> Self {
+        Self { raw: Some(key.clone()), framed: Some(key), max_bytes }
+    }
+
+    fn key_for(&self, form: Form) -> Option<&ObjectKey> {
+        match form {
+            Form::Framed => self.framed.as_ref(),
+            Form::Raw => self.raw.as_ref(),
+        }
+    }
+}
+
+/// Where a body came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Index of the source.
+    pub source: usize,
+    /// The form it delivered.
+    pub form: Form,
+}
+
+/// No source can deliver an object.
+#[derive(Debug, Error)]
+pub enum Exhausted {
+    /// Every source says it has no such object.
+    #[error("no source has {key}: {}", lines.join("; "))]
+    Missing {
+        /// The object.
+        key: String,
+        /// One line per source.
+        lines: Vec<String>,
+    },
+    /// Sources deliver it, but what they deliver is wrong.
+    #[error("every source delivers wrong bytes for {key}: {}", lines.join("; "))]
+    Wrong {
+        /// The object.
+        key: String,
+        /// One line per source.
+        lines: Vec<String>,
+    },
+    /// Nothing was delivered for so long that waiting makes no sense.
+    #[error("no source delivered anything for {}: {}", humantime::format_duration(*waited), lines.join("; "))]
+    Silent {
+        /// How long nothing came.
+        waited: Duration,
+        /// One line per source.
+        lines: Vec<String>,
+    },
+}
+
+/// Many readers as one.
+#[derive(Debug)]
+pub struct Sources {
+    sources: Vec<Source>,
+    settings: Settings,
+    progress: Arc<dyn Progress>,
+    last_delivery: Mutex<Instant>,
+}
+
+impl Sources {
+    /// Takes the stores with the form each holds, in the user's order.
+    #[must_use]
+    pub fn new(stores: Vec<(DynReadStore, Form)>, settings: Settings, progress: Arc<dyn Progress>) -> Self {
+        let sources = stores.into_iter().map(|(store, form)| Source::new(store, form)).collect();
+        Self { sources, settings, progress, last_delivery: Mutex::new(Instant::now()) }
+    }
+
+    /// Reads an object from whichever source delivers it first, into `body`, and says where it came from.
+    /// Failures are counted in `attempts`, so that another call for the same object starts where this one ended.
+    ///
+    /// # Errors
+    /// [`Exhausted`] when every source lacks it or delivered it wrongly twice, or when none delivered anything for `max_wait`.
+    pub async fn fetch(&self, want: &Want, attempts: &mut Attempts, body: &mut Vec<u8>) -> Result<Origin, Exhausted> {
+        let mut pauses = self.pauses();
+        loop {
+            while let Some(index) = self.choose(want, attempts) {
+                if let Some(origin) = self.try_one(index, want, attempts, body).await {
+                    return Ok(origin);
+                }
+            }
+            self.check_hope(want, attempts)?;
+            let pause = pauses.next().unwrap_or(self.settings.longest_pause);
+            tokio::time::sleep(attempts.at_least(pause)).await;
+            attempts.begin_round();
+        }
+    }
+
+    /// Says that what `origin` delivered for this object is wrong, and why: a strike.
+    pub fn reject(&self, origin: Origin, attempts: &mut Attempts, reason: &str) {
+        let source = &self.sources[origin.source];
+        attempts.wrong(origin.source);
+        let strikes = source.strike(reason);
+        self.report_failure(source, reason);
+        if strikes == STRIKES_TO_DROP {
+            self.drop_unless_last(origin.source);
+        }
+    }
+
+    /// What came from each source so far.
+    #[must_use]
+    pub fn reports(&self) -> Vec<Report> {
+        self.sources.iter().map(Source::report).collect()
+    }
+
+    /// How a source is named.
+    #[must_use]
+    pub fn name(&self, origin: Origin) -> &str {
+        self.sources[origin.source].name()
+    }
+
+    fn pauses(&self) -> impl Iterator<Item = Duration> + Send + use<> {
+        ExponentialBuilder::new()
+            .with_min_delay(self.settings.first_pause)
+            .with_max_delay(self.settings.longest_pause)
+            .with_jitter()
+            .without_max_times()
+            .build()
+    }
+
+    /// The least busy source that may still deliver this object in this round.
+    fn choose(&self, want: &Want, attempts: &Attempts) -> Option<usize> {
+        let usable = |&index: &usize| {
+            let source = &self.sources[index];
+            !source.dropped() && want.key_for(source.form()).is_some() && attempts.may_ask(index)
+        };
+        (0..self.sources.len()).filter(usable).min_by_key(|&index| (self.sources[index].resting(), self.sources[index].in_flight(), index))
+    }
+
+    async fn try_one(&self, index: usize, want: &Want, attempts: &mut Attempts, body: &mut Vec<u8>) -> Option<Origin> {
+        let source = &self.sources[index];
+        let key = want.key_for(source.form()).expect("choose only offers sources whose form has a key");
+        attempts.asked(index);
+        match source.get(key, want.max_bytes, body).await {
+            Ok(()) => {
+                *self.last_delivery.lock().expect("no holder of this lock panics") = Instant::now();
+                self.progress.event(Event::Fetched { source: source.name().to_owned(), bytes: body.len() as u64 });
+                Some(Origin { source: index, form: source.form() })
+            }
+            Err(error) => {
+                self.failed(index, &error, attempts);
+                None
+            }
+        }
+    }
+
+    fn failed(&self, index: usize, error: &store::Error, attempts: &mut Attempts) {
+        let source = &self.sources[index];
+        match error.kind {
+            ErrorKind::NotFound | ErrorKind::Denied => attempts.missing(index),
+            // The size comes from the signed manifest: a longer body cannot be right.
+            ErrorKind::TooLarge => {
+                attempts.wrong(index);
+                if source.strike(&error.reason) == STRIKES_TO_DROP {
+                    self.drop_unless_last(index);
+                }
+            }
+            ErrorKind::Unavailable { retry_after } => attempts.wait_for(retry_after),
+            ErrorKind::Interrupted | ErrorKind::Unreachable | ErrorKind::BadAnswer | ErrorKind::Conflict | ErrorKind::NoSpace | ErrorKind::Io => {}
+        }
+        self.report_failure(source, &store::one_line(error));
+    }
+
+    fn report_failure(&self, source: &Source, reason: &str) {
+        self.progress.event(Event::SourceFailed { source: source.name().to_owned(), reason: reason.to_owned() });
+    }
+
+    fn drop_unless_last(&self, index: usize) {
+        let others = self.sources.iter().enumerate().filter(|(i, source)| *i != index && !source.dropped()).count();
+        if others > 0 {
+            self.sources[index].drop_for_run();
+            let text = format!("{} delivered wrong bytes {STRIKES_TO_DROP} times and is not asked again in this run", self.sources[index].name());
+            self.progress.event(Event::Warning { text });
+        }
+    }
+
+    /// Whether another round can succeed.
+    fn check_hope(&self, want: &Want, attempts: &Attempts) -> Result<(), Exhausted> {
+        let askable: Vec<usize> =
+            (0..self.sources.len()).filter(|&i| !self.sources[i].dropped() && want.key_for(self.sources[i].form()).is_some()).collect();
+        let key = || want.framed.as_ref().or(want.raw.as_ref()).map(ToString::to_string).unwrap_or_default();
+        if askable.iter().all(|&index| attempts.is_hopeless(index)) {
+            let lines = self.lines(attempts);
+            return Err(match attempts.any_wrong() {
+                true => Exhausted::Wrong { key: key(), lines },
+                false => Exhausted::Missing { key: key(), lines },
+            });
+        }
+        let waited = self.last_delivery.lock().expect("no holder of this lock panics").elapsed();
+        if waited >= self.settings.max_wait {
+            return Err(Exhausted::Silent { waited: Duration::from_secs(waited.as_secs()), lines: self.lines(attempts) });
+        }
+        Ok(())
+    }
+
+    fn lines(&self, attempts: &Attempts) -> Vec<String> {
+        self.sources.iter().enumerate().map(|(index, source)| format!("{}: {}", source.name(), attempts.describe(index, source))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

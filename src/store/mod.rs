@@ -168,3 +168,15 @@ pub struct Error {
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
+
+/// An error with everything below it, in one line, without the store's name.
+#[must_use]
+pub fn one_line(error: &Error) -> String {
+    let mut line = format!("{} {}: {}", error.action, error.key, error.reason);
+    let mut source = error.source.as_deref().map(|e| e as &dyn std::error::Error);
+    while let Some(cause) = source {
+        line.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    line
+}
