@@ -1,0 +1,142 @@
+//! The stores of a run: each goes on alone when another fails.
+
+use std::sync::{
+    Mutex,
+    atomic::{AtomicU64, Ordering},
+};
+
+use bytes::Bytes;
+
+use super::{Error, StoreSummary, plan::StoreSet};
+use crate::{
+    store::{self, DynWriteStore, Put},
+    types::ObjectKey,
+};
+
+/// All stores of a run.
+#[derive(Debug)]
+pub(super) struct Targets {
+    list: Vec<Target>,
+    writing: Writing,
+}
+
+/// Whether puts reach the stores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Writing {
+    /// They do.
+    Real,
+    /// They are only counted.
+    DryRun,
+}
+
+/// One store of a run.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) store: DynWriteStore,
+    objects: AtomicU64,
+    bytes: AtomicU64,
+    failure: Mutex<Option<store::Error>>,
+}
+
+impl Targets {
+    pub(super) fn new(stores: &[DynWriteStore], writing: Writing) -> Self {
+        let target = |store: &DynWriteStore| Target {
+            store: DynWriteStore::clone(store),
+            objects: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            failure: Mutex::new(None),
+        };
+        Self { list: stores.iter().map(target).collect(), writing }
+    }
+
+    pub(super) fn get(&self, index: usize) -> &Target {
+        &self.list[index]
+    }
+
+    pub(super) fn all(&self) -> StoreSet {
+        StoreSet::first(self.list.len())
+    }
+
+    /// The stores that have not failed.
+    pub(super) fn alive(&self) -> StoreSet {
+        let alive = self.list.iter().enumerate().filter(|(_, target)| !target.has_failed());
+        alive.fold(StoreSet::EMPTY, |set, (index, _)| set.with(StoreSet::only(index)))
+    }
+
+    /// Puts an object to each of `to` that has not failed. A store that fails is left out from here on.
+    ///
+    /// # Errors
+    /// [`Error::AllStoresFailed`] when none is left.
+    pub(super) async fn put(&self, to: StoreSet, key: &ObjectKey, bytes: &Bytes) -> Result<(), Error> {
+        for index in to.iter().filter(|&index| !self.list[index].has_failed()) {
+            let target = &self.list[index];
+            match self.put_one(target, key, bytes).await {
+                Ok(Put::Created) => target.count(bytes.len()),
+                Ok(Put::Existed) => {}
+                Err(error) => target.fail(error),
+            }
+        }
+        self.any_alive()
+    }
+
+    async fn put_one(&self, target: &Target, key: &ObjectKey, bytes: &Bytes) -> Result<Put, store::Error> {
+        match self.writing {
+            Writing::Real => target.store.put_new(key, Bytes::clone(bytes)).await,
+            Writing::DryRun => Ok(Put::Created),
+        }
+    }
+
+    /// Makes all puts durable, store by store.
+    ///
+    /// # Errors
+    /// [`Error::AllStoresFailed`] when none is left.
+    pub(super) async fn sync(&self) -> Result<(), Error> {
+        for index in self.alive().iter() {
+            if let Err(error) = self.list[index].store.sync().await {
+                self.list[index].fail(error);
+            }
+        }
+        self.any_alive()
+    }
+
+    /// # Errors
+    /// [`Error::AllStoresFailed`] when no store is left.
+    pub(super) fn any_alive(&self) -> Result<(), Error> {
+        if !self.alive().is_empty() {
+            return Ok(());
+        }
+        let mut failures: Vec<store::Error> =
+            self.list.iter().filter_map(|target| target.failure.lock().expect("no holder of this lock panics").take()).collect();
+        let lines = failures.iter().map(|error| format!("{}: {}", error.store, store::one_line(error))).collect();
+        let first = if failures.is_empty() { None } else { Some(failures.swap_remove(0)) };
+        Err(Error::AllStoresFailed { lines, first })
+    }
+
+    pub(super) fn summaries(&self) -> Vec<StoreSummary> {
+        self.list.iter().map(Target::summary).collect()
+    }
+}
+
+impl Target {
+    pub(super) fn fail(&self, error: store::Error) {
+        self.failure.lock().expect("no holder of this lock panics").get_or_insert(error);
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.failure.lock().expect("no holder of this lock panics").is_some()
+    }
+
+    fn count(&self, bytes: usize) {
+        self.objects.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    fn summary(&self) -> StoreSummary {
+        StoreSummary {
+            store: self.store.name().to_owned(),
+            objects: self.objects.load(Ordering::Relaxed),
+            uploaded_bytes: self.bytes.load(Ordering::Relaxed),
+            error: self.failure.lock().expect("no holder of this lock panics").as_ref().map(store::one_line),
+        }
+    }
+}
