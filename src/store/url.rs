@@ -2,7 +2,6 @@
 use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
 
 use ::url::Url;
-use thiserror::Error;
 
 use super::{Create, DynReadStore, DynWriteStore, Error};
 use crate::fs::Fs;
@@ -19,7 +18,7 @@ pub enum StoreUrl {
 }
 
 /// Text that names no store.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum InvalidStoreUrl {
     /// The text is empty.
     #[error("the name of a store is empty")]
