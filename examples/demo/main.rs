@@ -200,4 +200,3 @@ fn number(value: &serde_json::Value) -> f64 {
 fn seconds(since: Instant) -> String {
     format!("{:.1} s", since.elapsed().as_secs_f64())
 }
-

@@ -214,7 +214,12 @@ impl Sources {
                 }
             }
             ErrorKind::Unavailable { retry_after } => attempts.wait_for(retry_after),
-            ErrorKind::Interrupted | ErrorKind::Unreachable | ErrorKind::BadAnswer | ErrorKind::Conflict | ErrorKind::NoSpace | ErrorKind::Io => {}
+            ErrorKind::Interrupted
+            | ErrorKind::Unreachable
+            | ErrorKind::BadAnswer
+            | ErrorKind::Conflict
+            | ErrorKind::NoSpace
+            | ErrorKind::Io => {}
         }
         self.report_failure(source, &store::one_line(error));
     }
@@ -227,7 +232,8 @@ impl Sources {
         let others = self.sources.iter().enumerate().filter(|(i, source)| *i != index && !source.dropped()).count();
         if others > 0 {
             self.sources[index].drop_for_run();
-            let text = format!("{} delivered wrong bytes {STRIKES_TO_DROP} times and is not asked again in this run", self.sources[index].name());
+            let text =
+                format!("{} delivered wrong bytes {STRIKES_TO_DROP} times and is not asked again in this run", self.sources[index].name());
             self.progress.event(Event::Warning { text });
         }
     }

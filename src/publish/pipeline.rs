@@ -1,0 +1,215 @@
+//! Reads, encodes and stores every chunk of a data directory with bounded memory.
+//!
+//! Four stages joined by bounded channels: one task says what to read, threads read and encode, tasks put, one task puts
+//! the rows together. Peak memory is (chunks in the channels and stages) × chunk size, whatever the size of the database.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+};
+
+use async_channel::{Receiver, Sender};
+use bytes::Bytes;
+use tokio::task::JoinSet;
+
+use super::{
+    Error,
+    assemble::{Assembler, FinishedSegment},
+    encode::{ChunkEncoder, EncodedChunk, Job, Upload},
+    previous::Previous,
+    targets::Targets,
+};
+use crate::{
+    disk::{FileReader, Scan, ScannedFile},
+    format::{
+        key,
+        list::{FileShape, segment_of},
+        manifest::{FileEntry, Layout, RowSums},
+        row::{Row, Stored},
+    },
+    fs::Fs,
+    progress::{Event, Progress},
+    types::{ChunkSize, Hash},
+};
+
+/// Chunks between two stages.
+const QUEUED_CHUNKS: usize = 4;
+/// Puts under way at once.
+const PUTS: usize = 8;
+
+/// What the stages need to know.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) fs: Arc<dyn Fs>,
+    pub(super) targets: Arc<Targets>,
+    pub(super) previous: Arc<Previous>,
+    pub(super) chunk_size: ChunkSize,
+    pub(super) level: i32,
+    pub(super) threads: usize,
+    pub(super) progress: Arc<dyn Progress>,
+}
+
+/// A file while its chunks are in the pipeline.
+#[derive(Debug)]
+pub(super) struct OpenFile {
+    pub(super) position: usize,
+    pub(super) shape: FileShape,
+    pub(super) reader: FileReader,
+}
+
+/// What the pipeline made of a data directory.
+#[derive(Debug)]
+pub(super) struct Content {
+    /// One entry for each scanned file, in their order.
+    pub(super) files: Vec<FileEntry>,
+    /// Sums over all rows.
+    pub(super) sums: RowSums,
+    /// Bytes read, holes left out.
+    pub(super) read_bytes: u64,
+    /// Bytes of chunks that no store needed.
+    pub(super) reused_bytes: u64,
+}
+
+/// Publishes the content of every scanned file, chunks before the lists that name them.
+///
+/// # Errors
+/// A file that cannot be read or changed meanwhile, a chunk that was computed wrongly, or no store left.
+pub(super) async fn run(context: Context, scan: &Scan) -> Result<Content, Error> {
+    let context = Arc::new(context);
+    let (jobs, waiting_jobs) = async_channel::bounded(QUEUED_CHUNKS);
+    let (encoded, waiting_encoded) = async_channel::bounded(QUEUED_CHUNKS);
+    let (stored, waiting_stored) = async_channel::bounded(QUEUED_CHUNKS);
+    let mut stages = JoinSet::new();
+    for _ in 0..context.threads.max(1) {
+        let (context, waiting_jobs, encoded) = (Arc::clone(&context), waiting_jobs.clone(), encoded.clone());
+        stages.spawn_blocking(move || encode_all(&context, &waiting_jobs, &encoded));
+    }
+    for _ in 0..PUTS {
+        stages.spawn(put_all(Arc::clone(&context), waiting_encoded.clone(), stored.clone()));
+    }
+    drop((waiting_jobs, encoded, waiting_encoded, stored));
+    let ends = async { tokio::try_join!(dispatch(&context, scan, jobs), collect(&context, scan, waiting_stored)) };
+    let outcome = ends.await;
+    // A stage that failed closes its channels, so the others end; its error is the reason, theirs only "channel closed".
+    while let Some(stage) = stages.join_next().await {
+        stage.map_err(|_| Error::WorkerDied)??;
+    }
+    outcome.map(|((), content)| content)
+}
+
+/// Says what to read, file by file; ends early when the stages behind it have.
+async fn dispatch(context: &Context, scan: &Scan, jobs: Sender<Job>) -> Result<(), Error> {
+    for (position, file) in scan.files.iter().enumerate().filter(|(_, file)| file.stat.len > 0) {
+        let open = Arc::new(open(context, scan, position, file).await?);
+        let mut known = Arc::default();
+        for index in 0..open.shape.chunks() {
+            if let (segment, 0) = segment_of(index) {
+                let previous = &context.previous;
+                known = Arc::new(previous.segment(&file.path, segment, context.chunk_size, &context.targets, &context.progress).await);
+            }
+            let job = Job { file: Arc::clone(&open), index, known: Arc::clone(&known) };
+            if jobs.send(job).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn open(context: &Context, scan: &Scan, position: usize, file: &ScannedFile) -> Result<OpenFile, Error> {
+    let shape = FileShape::new(file.stat.len, context.chunk_size);
+    let (fs, root, file, chunk_size) = (Arc::clone(&context.fs), scan.root.clone(), file.clone(), context.chunk_size);
+    let opened = tokio::task::spawn_blocking(move || FileReader::open(&*fs, &root, &file, chunk_size)).await;
+    Ok(OpenFile { position, shape, reader: opened.map_err(|_| Error::WorkerDied)?? })
+}
+
+fn encode_all(context: &Context, jobs: &Receiver<Job>, encoded: &Sender<EncodedChunk>) -> Result<(), Error> {
+    let mut encoder = ChunkEncoder::new(context.level, context.targets.all())?;
+    while let Ok(job) = jobs.recv_blocking() {
+        if encoded.send_blocking(encoder.encode(job)?).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn put_all(context: Arc<Context>, encoded: Receiver<EncodedChunk>, stored: Sender<EncodedChunk>) -> Result<(), Error> {
+    while let Ok(mut chunk) = encoded.recv().await {
+        put(&context.targets, chunk.row, &chunk.upload).await?;
+        if let Upload::Frame { bytes, .. } = &mut chunk.upload {
+            *bytes = Bytes::new();
+        }
+        if stored.send(chunk).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn put(targets: &Targets, row: Row, upload: &Upload) -> Result<(), Error> {
+    let Stored::Frame { hash, bytes: frame_bytes } = row.stored else { return Ok(()) };
+    let object = key::chunk(&hash);
+    match upload {
+        Upload::None => Ok(()),
+        Upload::Frame { to, bytes } => targets.put(*to, &object, bytes).await,
+        Upload::Copy { from, to } => {
+            let bytes = targets.read(*from, &object, u64::from(frame_bytes), hash).await?;
+            targets.put(*to, &object, &bytes).await
+        }
+    }
+}
+
+/// Puts rows together to files and their lists to the stores.
+async fn collect(context: &Context, scan: &Scan, stored: Receiver<EncodedChunk>) -> Result<Content, Error> {
+    let mut files: Vec<Option<FileEntry>> = scan.files.iter().map(empty_entry).collect();
+    let mut content = Content { files: Vec::new(), sums: RowSums { frame_bytes: 0, hole_bytes: 0 }, read_bytes: 0, reused_bytes: 0 };
+    let mut assemblers: HashMap<usize, Assembler> = HashMap::new();
+    while let Ok(chunk) = stored.recv().await {
+        let position = chunk.file.position;
+        let path = &scan.files[position].path;
+        count(&mut content, &chunk, &context.progress);
+        let assembler = assemblers.entry(position).or_insert_with(|| Assembler::new(chunk.file.shape));
+        for segment in assembler.push(chunk.index, chunk.row, chunk.value) {
+            put_list(context, path, segment).await?;
+        }
+        if assembler.is_complete() {
+            let assembler = assemblers.remove(&position).expect("it was there a line ago");
+            check_unchanged(chunk.file).await?;
+            let (b3, layout, sums) = assembler.finish();
+            content.sums.frame_bytes += sums.frame_bytes;
+            content.sums.hole_bytes += sums.hole_bytes;
+            files[position] = Some(FileEntry { path: path.clone(), bytes: scan.files[position].stat.len, b3, layout });
+        }
+    }
+    // Fewer files than scanned: a stage failed, and its error is the one that counts.
+    content.files = files.into_iter().collect::<Option<_>>().ok_or(Error::WorkerDied)?;
+    Ok(content)
+}
+
+fn empty_entry(file: &ScannedFile) -> Option<FileEntry> {
+    let entry = || FileEntry { path: file.path.clone(), bytes: 0, b3: Hash::of(&[]), layout: Layout::Rows(Box::default()) };
+    (file.stat.len == 0).then(entry)
+}
+
+fn count(content: &mut Content, chunk: &EncodedChunk, progress: &Arc<dyn Progress>) {
+    let bytes = u64::from(chunk.file.shape.raw_len(chunk.index));
+    progress.event(Event::Done { bytes });
+    if chunk.row.is_hole() {
+        return;
+    }
+    content.read_bytes += bytes;
+    if matches!(chunk.upload, Upload::None) {
+        content.reused_bytes += bytes;
+    }
+}
+
+async fn put_list(context: &Context, path: &crate::types::RelPath, segment: FinishedSegment) -> Result<(), Error> {
+    let held = context.previous.stores_with_list(path, segment.index, segment.hash);
+    let to = context.targets.all().without(held);
+    context.targets.put(to, &key::list(&segment.hash), &Bytes::from(segment.bytes)).await
+}
+
+async fn check_unchanged(file: Arc<OpenFile>) -> Result<(), Error> {
+    tokio::task::spawn_blocking(move || file.reader.check_unchanged()).await.map_err(|_| Error::WorkerDied)??;
+    Ok(())
+}
