@@ -19,10 +19,10 @@ use thiserror::Error;
 
 use crate::types::ObjectKey;
 
-pub use http::HttpStore;
-pub use local::LocalStore;
+pub use http::{HttpStore, Timeouts};
+pub use local::{Create, LocalReader, LocalStore};
 pub use memory::MemoryStore;
-pub use record::{Call, RecordStore};
+pub use record::{Action, Call, Fault, RecordStore};
 pub use retry::{RetryPolicy, RetryStore};
 pub use url::{InvalidStoreUrl, StoreUrl};
 
@@ -167,4 +167,34 @@ pub struct Error {
     /// What lies below, if anything.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+#[async_trait]
+impl<S: ReadStore + ?Sized> ReadStore for Arc<S> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    async fn get_into(&self, key: &ObjectKey, max_bytes: u64, into: &mut Vec<u8>) -> Result<(), Error> {
+        (**self).get_into(key, max_bytes, into).await
+    }
+}
+
+#[async_trait]
+impl<S: WriteStore + ?Sized> WriteStore for Arc<S> {
+    async fn put_new(&self, key: &ObjectKey, bytes: Bytes) -> Result<Put, Error> {
+        (**self).put_new(key, bytes).await
+    }
+
+    async fn sync(&self) -> Result<(), Error> {
+        (**self).sync().await
+    }
+
+    async fn get_tagged(&self, key: &ObjectKey, max_bytes: u64) -> Result<Option<(Vec<u8>, Tag)>, Error> {
+        (**self).get_tagged(key, max_bytes).await
+    }
+
+    async fn swap(&self, key: &ObjectKey, expected: Option<&Tag>, bytes: Bytes) -> Result<Swap, Error> {
+        (**self).swap(key, expected, bytes).await
+    }
 }

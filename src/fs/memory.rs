@@ -1,4 +1,0 @@
-//! Under construction.
-/// Under construction.
-#[derive(Debug, Default)]
-pub struct MemoryFs;
