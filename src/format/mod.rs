@@ -14,5 +14,7 @@ pub mod manifest;
 pub mod payload;
 pub mod root;
 pub mod row;
+pub mod shape;
 pub mod store_info;
 pub mod tar;
+pub mod zeros;
