@@ -1,15 +1,80 @@
 //! `qsync restore`: fetches a snapshot from all sources, verifies every byte, and puts it in place.
+//!
+//! Nothing is written outside the staging directory before everything is verified and durable, and the database that is there
+//! is not touched before that. A run that ends early, however it ends, is continued by the same command.
 
-use std::{path::PathBuf, sync::Arc};
+mod build;
+mod carry_over;
+mod error;
+mod finish;
+mod forms;
+mod lists;
+mod pipeline;
+mod place;
+pub mod plan;
+mod snapshot;
+pub mod verify;
+
+use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use serde::Serialize;
 
+use build::Build;
+use pipeline::Moved;
+use place::Place;
+use snapshot::Snapshot;
+
 use crate::{
+    disk,
     fs::Fs,
     progress::{Progress, Stop},
     store::DynReadStore,
     types::{ChannelName, Hash, Timestamp, When},
 };
+
+pub use error::Error;
+
+/// Restores one snapshot into `options.target`. See `docs/architecture.md` for the order of durable steps.
+///
+/// # Errors
+/// [`Error`]. Whatever it is: the target is as it was, and what was verified is kept for the next run.
+pub async fn run(options: Options) -> Result<Summary, Error> {
+    let options = Arc::new(options);
+    let started = Instant::now();
+    // 1. Where: refuse dangerous targets, find what an earlier run left, complete a swap that it began.
+    let mut place = Place::find(&options).await?;
+    let target = place.target.clone();
+    let told = |snapshot: &Snapshot, outcome| snapshot.summary(&target, outcome, Moved::default(), Vec::new(), started);
+    if let Some(snapshot) = place.complete_swap(&options).await? {
+        return Ok(told(&snapshot, Outcome::Restored));
+    }
+    if let Some(snapshot) = place.take_restored(&options) {
+        return Ok(told(&snapshot, Outcome::AlreadyRestored));
+    }
+    // 2. Which snapshot: the pinned one of the partial restore, else the head of the channel and its manifest.
+    let snapshot = snapshot::choose(&options, &place).await?;
+    if place.holds(&snapshot.id()) {
+        return Ok(told(&snapshot, Outcome::AlreadyRestored));
+    }
+    // 3. Refuse before the first data byte: target not empty or in use, no space.
+    place.check(&options, &snapshot).await?;
+    if options.dry_run {
+        return Ok(told(&snapshot, Outcome::DryRun));
+    }
+    // 4. Pin: a later run continues this snapshot.
+    let sources = Arc::new(forms::as_one(&options).await);
+    let build = Build::pin(&options, place, &snapshot, &sources).await?;
+    // 5. and 6. Plan, fetch, verify, write, journal.
+    let (staging, moved, reports) = build.fetch_all(&options, &snapshot).await?;
+    // 7. Put it in place.
+    finish::put_in_place(&options, &target, staging, &snapshot).await?;
+    Ok(snapshot.summary(&target, Outcome::Restored, moved, reports, started))
+}
+
+/// Runs blocking work on a thread that may block.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, disk::Error> + Send + 'static) -> Result<T, Error> {
+    Ok(tokio::task::spawn_blocking(work).await.map_err(|_| Error::WorkerDied)??)
+}
 
 /// What is restored, from where to where.
 #[derive(Debug)]
@@ -40,6 +105,8 @@ pub struct Options {
     pub pin: Option<Hash>,
     /// The state directory.
     pub state_dir: PathBuf,
+    /// The user's home directory, which is never a target.
+    pub home: Option<PathBuf>,
     /// The time, given once.
     pub now: Timestamp,
     /// The file system of target and state directory.

@@ -25,10 +25,11 @@ struct Tries {
 }
 
 impl Attempts {
-    /// How often a source was asked beyond the first time.
-    #[must_use]
-    pub fn retries(&self) -> u64 {
-        self.total.saturating_sub(1)
+    /// How often a source was asked beyond the first time, since this was asked last.
+    pub fn take_retries(&mut self) -> u64 {
+        let retries = self.total.saturating_sub(1);
+        self.total = self.total.min(1);
+        retries
     }
 
     pub(super) fn may_ask(&self, source: usize) -> bool {

@@ -17,6 +17,10 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 use crate::{
+    format::{
+        key,
+        row::{Row, Stored},
+    },
     progress::{Event, Progress},
     store::{self, DynReadStore, ErrorKind},
     types::ObjectKey,
@@ -43,28 +47,43 @@ impl Default for Settings {
     }
 }
 
-/// An object as asked for: one key per form that a source may hold.
+/// An object as asked for, in each form that a source may hold.
 #[derive(Clone, Debug)]
 pub struct Want {
-    /// Its key where chunks are stored as frames; `None` when it only exists raw.
-    pub framed: Option<ObjectKey>,
-    /// Its key where chunks are stored raw; `None` when it has one form only.
-    pub raw: Option<ObjectKey>,
-    /// The longest body that can be right, bytes.
-    pub max_bytes: u64,
+    framed: Object,
+    raw: Object,
+}
+
+/// One form of an object.
+#[derive(Clone, Debug)]
+struct Object {
+    key: ObjectKey,
+    /// The longest body that can be right.
+    max_bytes: u64,
 }
 
 impl Want {
-    /// An object that has one form: a list or a manifest.
+    /// An object that has one form everywhere: a list or a manifest.
     #[must_use]
     pub fn plain(key: ObjectKey, max_bytes: u64) -> Self {
-        Self { raw: Some(key.clone()), framed: Some(key), max_bytes }
+        let object = Object { key, max_bytes };
+        Self { raw: object.clone(), framed: object }
     }
 
-    fn key_for(&self, form: Form) -> Option<&ObjectKey> {
+    /// A chunk of `raw_bytes`; `None` when it is a hole, which is stored nowhere.
+    #[must_use]
+    pub fn chunk(row: &Row, raw_bytes: u32) -> Option<Self> {
+        let Stored::Frame { hash, bytes } = row.stored else { return None };
+        Some(Self {
+            framed: Object { key: key::chunk(&hash), max_bytes: u64::from(bytes) },
+            raw: Object { key: key::raw(&row.raw), max_bytes: u64::from(raw_bytes) },
+        })
+    }
+
+    fn object(&self, form: Form) -> &Object {
         match form {
-            Form::Framed => self.framed.as_ref(),
-            Form::Raw => self.raw.as_ref(),
+            Form::Framed => &self.framed,
+            Form::Raw => &self.raw,
         }
     }
 }
@@ -132,7 +151,7 @@ impl Sources {
     pub async fn fetch(&self, want: &Want, attempts: &mut Attempts, body: &mut Vec<u8>) -> Result<Origin, Exhausted> {
         let mut pauses = self.pauses();
         loop {
-            while let Some(index) = self.choose(want, attempts) {
+            while let Some(index) = self.choose(attempts) {
                 if let Some(origin) = self.try_one(index, want, attempts, body).await {
                     return Ok(origin);
                 }
@@ -177,19 +196,19 @@ impl Sources {
     }
 
     /// The least busy source that may still deliver this object in this round.
-    fn choose(&self, want: &Want, attempts: &Attempts) -> Option<usize> {
+    fn choose(&self, attempts: &Attempts) -> Option<usize> {
         let usable = |&index: &usize| {
             let source = &self.sources[index];
-            !source.dropped() && want.key_for(source.form()).is_some() && attempts.may_ask(index)
+            !source.dropped() && attempts.may_ask(index)
         };
         (0..self.sources.len()).filter(usable).min_by_key(|&index| (self.sources[index].resting(), self.sources[index].in_flight(), index))
     }
 
     async fn try_one(&self, index: usize, want: &Want, attempts: &mut Attempts, body: &mut Vec<u8>) -> Option<Origin> {
         let source = &self.sources[index];
-        let key = want.key_for(source.form()).expect("choose only offers sources whose form has a key");
+        let object = want.object(source.form());
         attempts.asked(index);
-        match source.get(key, want.max_bytes, body).await {
+        match source.get(&object.key, object.max_bytes, body).await {
             Ok(()) => {
                 *self.last_delivery.lock().expect("no holder of this lock panics") = Instant::now();
                 self.progress.event(Event::Fetched { source: source.name().to_owned(), bytes: body.len() as u64 });
@@ -240,15 +259,10 @@ impl Sources {
 
     /// Whether another round can succeed.
     fn check_hope(&self, want: &Want, attempts: &Attempts) -> Result<(), Exhausted> {
-        let askable: Vec<usize> =
-            (0..self.sources.len()).filter(|&i| !self.sources[i].dropped() && want.key_for(self.sources[i].form()).is_some()).collect();
-        let key = || want.framed.as_ref().or(want.raw.as_ref()).map(ToString::to_string).unwrap_or_default();
-        if askable.iter().all(|&index| attempts.is_hopeless(index)) {
-            let lines = self.lines(attempts);
-            return Err(match attempts.any_wrong() {
-                true => Exhausted::Wrong { key: key(), lines },
-                false => Exhausted::Missing { key: key(), lines },
-            });
+        let mut askable = (0..self.sources.len()).filter(|&index| !self.sources[index].dropped());
+        if askable.all(|index| attempts.is_hopeless(index)) {
+            let (key, lines) = (want.framed.key.to_string(), self.lines(attempts));
+            return Err(if attempts.any_wrong() { Exhausted::Wrong { key, lines } } else { Exhausted::Missing { key, lines } });
         }
         let waited = self.last_delivery.lock().expect("no holder of this lock panics").elapsed();
         if waited >= self.settings.max_wait {

@@ -1,0 +1,67 @@
+//! What a partial restore of one snapshot is worth for a newer one of the same channel.
+
+use std::sync::Arc;
+
+use super::{
+    Error, Options,
+    build::resume,
+    lists::Lists,
+    plan::same_chunk,
+    snapshot::Snapshot,
+};
+use crate::{
+    disk::have::Have,
+    format::{
+        list::{FileShape, SEGMENT_ROWS},
+        manifest::FileEntry,
+    },
+};
+
+/// The chunks of `new` that lie in staging because `old` has the same bytes at the same place of the same file.
+pub(super) async fn carry_over(options: &Arc<Options>, lists: &Lists, old: &Snapshot, new: &Snapshot) -> Result<Have, Error> {
+    let mut carried = Have::none(&new.manifest);
+    if old.manifest.about().chunk_size != new.manifest.about().chunk_size {
+        return Ok(carried);
+    }
+    let (_journal, have) = resume(options, lists, old).await?;
+    for (position, file) in new.manifest.files().iter().enumerate() {
+        if let Some((old_position, old_file)) = old.manifest.find(file.path.as_str()) {
+            let pair = Pair { old: old_file, new: file };
+            pair.carry(lists, new, |index| have.contains(old_position, index), |index| {
+                carried.insert(position, index..index + 1);
+            })
+            .await?;
+        }
+    }
+    Ok(carried)
+}
+
+/// One file in both snapshots.
+struct Pair<'a> {
+    old: &'a FileEntry,
+    new: &'a FileEntry,
+}
+
+impl Pair<'_> {
+    async fn carry(
+        &self,
+        lists: &Lists,
+        snapshot: &Snapshot,
+        have: impl Fn(u64) -> bool,
+        mut keep: impl FnMut(u64),
+    ) -> Result<(), Error> {
+        let chunk_size = snapshot.manifest.about().chunk_size;
+        let (old, new) = (FileShape::new(self.old.bytes, chunk_size), FileShape::new(self.new.bytes, chunk_size));
+        for segment in 0..old.chunks().min(new.chunks()).div_ceil(SEGMENT_ROWS) {
+            let first = segment * SEGMENT_ROWS;
+            let old_rows = lists.rows(self.old, old, segment).await?;
+            let new_rows = lists.rows(self.new, new, segment).await?;
+            for (index, (a, b)) in (first..).zip(old_rows.iter().zip(&new_rows)) {
+                if have(index) && same_chunk((a, old.raw_len(index)), (b, new.raw_len(index))) {
+                    keep(index);
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,63 @@
+//! Puts a complete snapshot into place, and remembers it.
+
+use std::{path::Path, sync::Arc};
+
+use super::{Error, Existing, Options, Owner, blocking, snapshot::Snapshot};
+use crate::{
+    disk::{
+        self,
+        record::Record,
+        staging::Staging,
+        swap::{self, Old, Placed},
+    },
+    format::manifest::Manifest,
+    progress::{Event, Phase},
+};
+
+/// Swaps the staged snapshot into place. The state record is saved before the old database and the staging directory go, so that a
+/// crash in between is told from a database that somebody else made.
+pub(super) async fn put_in_place(options: &Arc<Options>, target: &Path, staging: Arc<Staging>, snapshot: &Snapshot) -> Result<(), Error> {
+    options.progress.event(Event::Phase { phase: Phase::Finish, total_bytes: None });
+    let (given, staged, one) = (Arc::clone(options), Arc::clone(&staging), snapshot.clone());
+    let placed = blocking(move || {
+        staged.check_alive()?;
+        if let Some(owner) = given.owner {
+            hand_over(&given, &staged, &one.manifest, owner)?;
+        }
+        let old = match given.existing {
+            Existing::Refuse => Old::Refuse,
+            Existing::Replace => Old::Delete,
+            Existing::ReplaceKeepingOld => Old::Keep,
+        };
+        swap::put_in_place(&staged, &one.manifest, &one.id(), old)
+    })
+    .await?;
+    record_and_clean_up(options, target, staging, snapshot, placed).await
+}
+
+/// Remembers what is in place now, and removes what was.
+pub(super) async fn record_and_clean_up(
+    options: &Arc<Options>,
+    target: &Path,
+    staging: Arc<Staging>,
+    snapshot: &Snapshot,
+    placed: Placed,
+) -> Result<(), Error> {
+    let (given, target, snapshot) = (Arc::clone(options), target.to_owned(), snapshot.clone());
+    // Nobody else may hold it: removing it also ends its lock.
+    let staging = Arc::into_inner(staging).ok_or(Error::WorkerDied)?;
+    blocking(move || {
+        Record::save(&*given.fs, &given.state_dir, &target, &staging, &snapshot.manifest)?;
+        placed.clean_up(staging)
+    })
+    .await
+}
+
+fn hand_over(options: &Options, staging: &Staging, manifest: &Manifest, owner: Owner) -> Result<(), disk::Error> {
+    let data = staging.data();
+    let below = manifest.dirs().iter().chain(manifest.files().iter().map(|file| &file.path)).map(|path| data.join(path));
+    for path in below.chain([data.clone()]) {
+        options.fs.chown(&path, owner.uid, owner.gid).map_err(|source| disk::Error::Io { action: "change the owner of", path, source })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! The list segments of a snapshot: from staging when an earlier run fetched them, else from the sources.
+
+use std::sync::Arc;
+
+use super::{Error, blocking};
+use crate::{
+    disk::staging::Staging,
+    format::{
+        key,
+        list::{FileShape, Segment},
+        manifest::{FileEntry, Layout},
+        row::Row,
+    },
+    sources::{Attempts, Sources, Want},
+    types::Hash,
+};
+
+/// Reads list segments and keeps each in staging, so that a resume and an offline `verify` have it.
+#[derive(Clone, Debug)]
+pub(super) struct Lists {
+    pub(super) staging: Arc<Staging>,
+    pub(super) sources: Arc<Sources>,
+}
+
+impl Lists {
+    /// The rows of one segment of a file, or all of a file that has no lists.
+    pub(super) async fn rows(&self, file: &FileEntry, shape: FileShape, segment: u64) -> Result<Vec<Row>, Error> {
+        let lists = match &file.layout {
+            Layout::Rows(rows) => return Ok(rows.to_vec()),
+            Layout::Lists(lists) => lists,
+        };
+        let id = lists[segment as usize];
+        let bytes = self.bytes(id).await?;
+        let segment = Segment::parse(&bytes, shape, segment);
+        let defect = |source| Error::ListDefect { path: file.path.clone(), id, source };
+        Ok(segment.map_err(defect)?.rows().collect())
+    }
+
+    /// Makes sure that every segment of a file is kept.
+    pub(super) async fn keep_all(&self, file: &FileEntry) -> Result<(), Error> {
+        if let Layout::Lists(lists) = &file.layout {
+            for id in lists {
+                self.bytes(*id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn bytes(&self, id: Hash) -> Result<Vec<u8>, Error> {
+        let staging = Arc::clone(&self.staging);
+        if let Some(bytes) = blocking(move || staging.list(&id)).await? {
+            return Ok(bytes);
+        }
+        let bytes = self.fetch(id).await?;
+        let (staging, kept) = (Arc::clone(&self.staging), bytes.clone());
+        blocking(move || staging.put_list(&id, &kept)).await?;
+        Ok(bytes)
+    }
+
+    async fn fetch(&self, id: Hash) -> Result<Vec<u8>, Error> {
+        let want = Want::plain(key::list(&id), key::LIST_MAX_BYTES);
+        let (mut attempts, mut bytes) = (Attempts::default(), Vec::new());
+        loop {
+            let origin = self.sources.fetch(&want, &mut attempts, &mut bytes).await.map_err(Error::Sources)?;
+            match Hash::of(&bytes) {
+                found if found == id => return Ok(bytes),
+                found => self.sources.reject(origin, &mut attempts, &format!("list: expected {id}, found {found}")),
+            }
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! Fetches, verifies and writes every missing chunk with bounded memory.
+//!
+//! One task plans file by file, lanes (tasks) fetch, threads verify and write. A lane holds one body at a time and a thread one
+//! chunk, so memory is (lanes + threads) × chunk size, whatever the size of the snapshot. A chunk that no source can
+//! deliver does not stop the others: they are written and journaled first.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicU64, Ordering},
+};
+
+use async_channel::{Receiver, Sender};
+use tokio::{sync::oneshot, task::JoinSet};
+
+use super::{
+    Error,
+    lists::Lists,
+    plan::{ChunkPlan, plan_chunk},
+};
+use crate::{
+    disk::{self, have::Have, writer::Writer},
+    format::{
+        chunk::{self, ChunkError},
+        frame::Decoder,
+        list::{FileShape, segment_of},
+        manifest::Manifest,
+        row::Row,
+    },
+    progress::{Event, Progress, Stop},
+    sources::{Attempts, Exhausted, Form, Origin, Sources, Want},
+};
+
+/// The most bodies in flight.
+const MAX_LANES: u64 = 64;
+/// Lanes to start with; more help only where latency is high.
+const LANES: u64 = 16;
+/// Chunks that no source could deliver and that an error names.
+const NAMED_LOSSES: usize = 10;
+
+/// What the stages need to know.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) manifest: Arc<Manifest>,
+    pub(super) have: Have,
+    pub(super) lists: Lists,
+    pub(super) sources: Arc<Sources>,
+    pub(super) writer: Arc<Writer>,
+    pub(super) threads: usize,
+    pub(super) memory_bytes: u64,
+    pub(super) stop: Stop,
+    pub(super) progress: Arc<dyn Progress>,
+}
+
+/// What a run moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Moved {
+    /// Raw bytes that were there already.
+    pub(super) reused_bytes: u64,
+    /// Raw bytes written.
+    pub(super) written_bytes: u64,
+    /// Bytes in holes.
+    pub(super) hole_bytes: u64,
+    /// Bodies asked for again.
+    pub(super) retries: u64,
+}
+
+/// One chunk to be fetched.
+#[derive(Clone, Copy, Debug)]
+struct Job {
+    file: usize,
+    index: u64,
+    row: Row,
+    raw_len: u32,
+}
+
+/// A body on its way to the threads, and the way back.
+#[derive(Debug)]
+struct Delivery {
+    job: Job,
+    form: Form,
+    body: Vec<u8>,
+    verdict: oneshot::Sender<(Vec<u8>, Verdict)>,
+}
+
+/// What a thread says of a body.
+#[derive(Debug)]
+enum Verdict {
+    Written,
+    Wrong(ChunkError),
+    Failed(disk::Error),
+}
+
+/// Counts and losses that all lanes share.
+#[derive(Debug, Default)]
+struct Shared {
+    written_bytes: AtomicU64,
+    retries: AtomicU64,
+    losses: Mutex<Vec<String>>,
+    lost: AtomicU64,
+    /// Ends all lanes when one fails for a reason that another source cannot heal.
+    failed: Stop,
+}
+
+/// Brings every missing chunk of the manifest into staging. On return what was written is durable and journaled, also when
+/// the run was stopped or chunks could not be had.
+///
+/// # Errors
+/// [`Error::Chunks`] when chunks could not be had, after all others; [`Error::Interrupted`]; disk and network trouble.
+pub(super) async fn run(context: Context) -> Result<Moved, Error> {
+    let context = Arc::new(context);
+    let shared = Arc::new(Shared::default());
+    let (jobs, waiting_jobs) = async_channel::bounded(lanes(&context) as usize);
+    let (deliveries, waiting_deliveries) = async_channel::bounded(context.threads.max(1));
+    let mut stages = JoinSet::new();
+    for _ in 0..context.threads.max(1) {
+        let (context, waiting) = (Arc::clone(&context), waiting_deliveries.clone());
+        stages.spawn_blocking(move || {
+            write_all(&context, &waiting);
+            Ok(())
+        });
+    }
+    for _ in 0..lanes(&context) {
+        stages.spawn(lane(Arc::clone(&context), Arc::clone(&shared), waiting_jobs.clone(), deliveries.clone()));
+    }
+    drop((waiting_jobs, deliveries, waiting_deliveries));
+    let planned = plan_all(&context, jobs).await;
+    if planned.is_err() {
+        shared.failed.request();
+    }
+    let mut ended = Ok(());
+    while let Some(stage) = stages.join_next().await {
+        ended = ended.and(stage.unwrap_or(Err(Error::WorkerDied)));
+    }
+    // Whatever went wrong, what was verified is kept; the first thing that went wrong is what is told.
+    let flushed = flush(&context).await;
+    let mut moved = planned?;
+    ended.and(flushed)?;
+    shared.refuse_losses()?;
+    moved.written_bytes = shared.written_bytes.load(Ordering::Relaxed);
+    moved.retries = shared.retries.load(Ordering::Relaxed);
+    Ok(moved)
+}
+
+/// Bodies in flight that the memory budget allows: each may be a frame here and its chunk in a thread.
+fn lanes(context: &Context) -> u64 {
+    let pair = 2 * u64::from(context.manifest.about().chunk_size.bytes());
+    (context.memory_bytes / pair).clamp(1, MAX_LANES).min(LANES)
+}
+
+/// Walks the manifest and says what to fetch; lists are fetched as their files come up.
+async fn plan_all(context: &Context, jobs: Sender<Job>) -> Result<Moved, Error> {
+    let mut moved = Moved::default();
+    for (position, file) in context.manifest.files().iter().enumerate() {
+        let shape = FileShape::new(file.bytes, context.manifest.about().chunk_size);
+        if context.have.is_complete(position) {
+            moved.reused_bytes += file.bytes;
+            context.progress.event(Event::Done { bytes: file.bytes });
+            context.lists.keep_all(file).await?;
+            continue;
+        }
+        let mut rows = Vec::new();
+        for index in 0..shape.chunks() {
+            let (segment, place) = segment_of(index);
+            if place == 0 {
+                rows = context.lists.rows(file, shape, segment).await?;
+            }
+            let job = Job { file: position, index, row: rows[place as usize], raw_len: shape.raw_len(index) };
+            if !plan_one(context, &job, &mut moved, &jobs).await? {
+                return Ok(moved);
+            }
+        }
+    }
+    Ok(moved)
+}
+
+/// Plans one chunk; says `false` when nobody fetches any more.
+async fn plan_one(context: &Context, job: &Job, moved: &mut Moved, jobs: &Sender<Job>) -> Result<bool, Error> {
+    let bytes = u64::from(job.raw_len);
+    match plan_chunk(&job.row, context.have.contains(job.file, job.index)) {
+        ChunkPlan::Have => moved.reused_bytes += bytes,
+        ChunkPlan::Hole => {
+            write_hole(context, job).await?;
+            moved.hole_bytes += bytes;
+        }
+        ChunkPlan::Fetch => {
+            return tokio::select! {
+                sent = jobs.send(*job) => Ok(sent.is_ok()),
+                () = context.stop.wait() => Err(Error::Interrupted),
+            };
+        }
+    }
+    context.progress.event(Event::Done { bytes });
+    Ok(true)
+}
+
+async fn write_hole(context: &Context, job: &Job) -> Result<(), Error> {
+    let (writer, file, index) = (Arc::clone(&context.writer), job.file, job.index);
+    tokio::task::spawn_blocking(move || writer.write_hole(file, index)).await.map_err(|_| Error::WorkerDied)??;
+    Ok(())
+}
+
+async fn lane(
+    context: Arc<Context>,
+    shared: Arc<Shared>,
+    jobs: Receiver<Job>,
+    deliveries: Sender<Delivery>,
+) -> Result<(), Error> {
+    let mut body = Vec::new();
+    while let Ok(job) = jobs.recv().await {
+        let one = bring(&context, &shared, &deliveries, job, &mut body);
+        let ended = tokio::select! {
+            ended = one => ended,
+            () = context.stop.wait() => Err(Error::Interrupted),
+            () = shared.failed.wait() => return Ok(()),
+        };
+        if ended.is_err() {
+            shared.failed.request();
+            jobs.close();
+            return ended;
+        }
+    }
+    Ok(())
+}
+
+/// Fetches one chunk until a thread finds it right, or no source can deliver it.
+async fn bring(
+    context: &Context,
+    shared: &Shared,
+    deliveries: &Sender<Delivery>,
+    job: Job,
+    body: &mut Vec<u8>,
+) -> Result<(), Error> {
+    let want = Want::chunk(&job.row, job.raw_len).expect("a hole is planned as a hole");
+    let mut attempts = Attempts::default();
+    loop {
+        let origin = match context.sources.fetch(&want, &mut attempts, body).await {
+            Ok(origin) => origin,
+            Err(silent @ Exhausted::Silent { .. }) => return Err(Error::Sources(silent)),
+            Err(lost) => {
+                shared.lose(&context.manifest, &job, &lost);
+                return Ok(());
+            }
+        };
+        let verdict = deliver(deliveries, job, origin, body).await?;
+        shared.retries.fetch_add(attempts.take_retries(), Ordering::Relaxed);
+        match verdict {
+            Verdict::Written => {
+                shared.written_bytes.fetch_add(u64::from(job.raw_len), Ordering::Relaxed);
+                context.progress.event(Event::Done { bytes: u64::from(job.raw_len) });
+                return Ok(());
+            }
+            Verdict::Wrong(reason) => context.sources.reject(origin, &mut attempts, &name_of(&context.manifest, &job, &reason)),
+            Verdict::Failed(error) => return Err(Error::Disk(error)),
+        }
+    }
+}
+
+async fn deliver(deliveries: &Sender<Delivery>, job: Job, origin: Origin, body: &mut Vec<u8>) -> Result<Verdict, Error> {
+    let (verdict, answer) = oneshot::channel();
+    let delivery = Delivery { job, form: origin.form, body: std::mem::take(body), verdict };
+    deliveries.send(delivery).await.map_err(|_| Error::WorkerDied)?;
+    let (returned, verdict) = answer.await.map_err(|_| Error::WorkerDied)?;
+    *body = returned;
+    Ok(verdict)
+}
+
+/// The blocking half: verifies and writes until nobody delivers any more.
+fn write_all(context: &Context, deliveries: &Receiver<Delivery>) {
+    let mut decoder = Decoder::new();
+    let mut raw = Vec::new();
+    while let Ok(Delivery { job, form, body, verdict }) = deliveries.recv_blocking() {
+        let found = write_one(context, &job, form, &body, &mut decoder, &mut raw);
+        // Nobody waits for the verdict when the run was stopped; the chunk is written all the same.
+        let _ = verdict.send((body, found));
+    }
+}
+
+/// Nothing reaches the disk but what this proves: the hash of the frame, then of the chunk.
+fn write_one(context: &Context, job: &Job, form: Form, body: &[u8], decoder: &mut Decoder, raw: &mut Vec<u8>) -> Verdict {
+    let verified = match form {
+        Form::Framed => chunk::verify_frame(&job.row, job.raw_len, body, decoder, raw),
+        Form::Raw => chunk::verify_raw(&job.row, job.raw_len, body),
+    };
+    match verified.map(|chunk| context.writer.write(job.file, job.index, &chunk)) {
+        Ok(Ok(())) => Verdict::Written,
+        Ok(Err(error)) => Verdict::Failed(error),
+        Err(error) => Verdict::Wrong(error),
+    }
+}
+
+async fn flush(context: &Arc<Context>) -> Result<(), Error> {
+    let writer = Arc::clone(&context.writer);
+    tokio::task::spawn_blocking(move || writer.flush()).await.map_err(|_| Error::WorkerDied)??;
+    Ok(())
+}
+
+fn name_of(manifest: &Manifest, job: &Job, reason: &dyn std::fmt::Display) -> String {
+    format!("chunk {} of {}: {reason}", job.index, manifest.files()[job.file].path)
+}
+
+impl Shared {
+    fn lose(&self, manifest: &Manifest, job: &Job, lost: &Exhausted) {
+        self.lost.fetch_add(1, Ordering::Relaxed);
+        let mut losses = self.losses.lock().expect("no holder of this lock panics");
+        if losses.len() < NAMED_LOSSES {
+            losses.push(name_of(manifest, job, lost));
+        }
+    }
+
+    fn refuse_losses(&self) -> Result<(), Error> {
+        match self.lost.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            count => Err(Error::Chunks { count, named: std::mem::take(&mut *self.losses.lock().expect("no holder of this lock panics")) }),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Which snapshot is restored, and what is told of it.
+
+use std::{path::Path, sync::Arc, time::Instant};
+
+use super::{Error, Options, Outcome, Partial, SourceSummary, Summary, pipeline::Moved, place::Place};
+use crate::{
+    catalog::{self, StateDir},
+    disk::staging::Pin,
+    format::manifest::{Manifest, StoredManifest},
+    progress::{Event, Phase},
+    sources::Report,
+    store::{DynReadStore, RetryPolicy, RetryStore},
+    types::{ChannelName, Hash, When},
+};
+
+/// A snapshot with everything that proves it.
+#[derive(Clone, Debug)]
+pub(super) struct Snapshot {
+    pub(super) manifest: Arc<Manifest>,
+    pub(super) pin: Pin,
+}
+
+/// The pinned snapshot of the partial restore, or else what the channel's head offers.
+pub(super) async fn choose(options: &Arc<Options>, place: &Place) -> Result<Snapshot, Error> {
+    if options.sources.is_empty() {
+        return Err(Error::NoSources);
+    }
+    let state = StateDir::open(Arc::clone(&options.fs), &options.state_dir)?;
+    match place.pinned()? {
+        Some(pinned) if options.partial == Partial::Continue => continue_pinned(options, place, &state, pinned),
+        _ => discover(options, &state).await,
+    }
+}
+
+/// Continues a partial restore: its signature, repo and channel are checked again, its expiry is not.
+fn continue_pinned(options: &Options, place: &Place, state: &StateDir, pinned: Snapshot) -> Result<Snapshot, Error> {
+    let path = || place.staging.as_ref().map(|staging| staging.path().to_owned()).unwrap_or_default();
+    if *pinned.channel() != options.channel {
+        return Err(Error::OtherChannel { path: path(), pinned: pinned.channel().clone(), asked: options.channel.clone() });
+    }
+    if !pinned.is(options.when.as_ref()) {
+        let asked = options.when.clone().unwrap_or_default();
+        return Err(Error::OtherSnapshot { path: path(), pinned: pinned.id(), height: pinned.height(), asked });
+    }
+    catalog::check_pinned(state, &options.channel, options.pin, &pinned.pin.roots, &pinned.pin.head, &pinned.id())?;
+    let age = options.now.duration_since(pinned.manifest.about().taken_at);
+    let text = format!("continuing snapshot {} of {}, taken {} h ago", pinned.id().short(), options.channel, age.as_hours());
+    options.progress.event(Event::Note { text });
+    Ok(pinned)
+}
+
+async fn discover(options: &Options, state: &StateDir) -> Result<Snapshot, Error> {
+    options.progress.event(Event::Phase { phase: Phase::Discover, total_bytes: None });
+    let patient: Vec<DynReadStore> = options.sources.iter().map(patient).collect();
+    let channel =
+        catalog::open_channel(&patient, &options.channel, state, options.pin, options.now, &*options.progress).await?;
+    let chosen = catalog::select(&channel.head, options.when.as_ref().unwrap_or(&When::Latest))?;
+    options.progress.event(Event::Phase { phase: Phase::Manifest, total_bytes: Some(chosen.manifest_bytes) });
+    let fetched = catalog::fetch_manifest(&patient, &channel.head, &chosen).await?;
+    let manifest = StoredManifest { id: chosen.manifest, bytes: fetched.stored, json_bytes: chosen.manifest_json_bytes };
+    let pin = Pin { channel: options.channel.clone(), roots: channel.roots, head: channel.envelope, manifest };
+    Ok(Snapshot { manifest: Arc::new(fetched.manifest.into_inner()), pin })
+}
+
+/// Small objects at the start are worth a few tries; chunks have an engine of their own.
+fn patient(store: &DynReadStore) -> DynReadStore {
+    Arc::new(RetryStore::new(Arc::clone(store), RetryPolicy::default()))
+}
+
+impl Snapshot {
+    pub(super) fn from_pin(pin: Pin) -> Result<Self, Error> {
+        let manifest = Manifest::parse_stored(&pin.manifest.bytes, pin.manifest.json_bytes).map_err(Error::PinDefect)?;
+        Ok(Self { manifest: Arc::new(manifest), pin })
+    }
+
+    pub(super) fn id(&self) -> Hash {
+        self.pin.manifest.id
+    }
+
+    pub(super) fn channel(&self) -> &ChannelName {
+        &self.pin.channel
+    }
+
+    pub(super) fn height(&self) -> Option<u64> {
+        self.manifest.about().height
+    }
+
+    /// Whether `when` means this snapshot; nothing and `latest` may mean any.
+    pub(super) fn is(&self, when: Option<&When>) -> bool {
+        match when {
+            None | Some(When::Latest) => true,
+            Some(When::Height(height)) => self.height() == Some(*height),
+            Some(When::Id(prefix)) => self.id().to_string().starts_with(prefix),
+        }
+    }
+
+    pub(super) fn summary(&self, target: &Path, outcome: Outcome, moved: Moved, sources: Vec<Report>, started: Instant) -> Summary {
+        let totals = self.manifest.totals();
+        Summary {
+            channel: self.channel().clone(),
+            snapshot: self.id(),
+            height: self.height(),
+            target: target.to_owned(),
+            outcome,
+            files: totals.files,
+            bytes: totals.bytes,
+            fetched_bytes: sources.iter().map(|source| source.bytes).sum(),
+            reused_bytes: moved.reused_bytes,
+            written_bytes: moved.written_bytes,
+            hole_bytes: totals.hole_bytes,
+            retries: moved.retries,
+            sources: sources.into_iter().map(SourceSummary::from).collect(),
+            seconds: started.elapsed().as_secs_f64(),
+        }
+    }
+}
+
+impl From<Report> for SourceSummary {
+    fn from(report: Report) -> Self {
+        let Report { source, objects, bytes, errors, strikes, last_error } = report;
+        Self { source, objects, bytes, errors, strikes, last_error }
+    }
+}
