@@ -1,0 +1,78 @@
+//! Why a run did not publish.
+
+use thiserror::Error;
+
+use crate::{catalog, disk, format::frame::FrameError, format::manifest::ManifestError, store, types::Hash};
+
+/// Why a run did not publish to any store.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The data directory.
+    #[error(transparent)]
+    Disk(#[from] disk::Error),
+    /// The stores' roots, heads or keys.
+    #[error(transparent)]
+    Catalog(#[from] catalog::Error),
+    /// No store was given.
+    #[error("no store to publish to")]
+    NoStores,
+    /// More stores were given than a run can have.
+    #[error("{found} stores are too many: a run has at most {max}")]
+    TooManyStores {
+        /// How many were given.
+        found: usize,
+        /// How many there may be.
+        max: usize,
+    },
+    /// The channel's head names a higher block than this database.
+    #[error("the head of the channel is at height {head}, this database at {given}")]
+    Lower {
+        /// Height of the head.
+        head: u64,
+        /// Height of the database.
+        given: u64,
+    },
+    /// zstd refused to compress a chunk, or to decode what it had compressed.
+    #[error("cannot make a frame")]
+    Encode(#[source] FrameError),
+    /// A frame did not decode to the bytes it was made from: this machine computes wrongly.
+    #[error("a chunk was compressed, decoded and is not the same: this machine's processor or memory is not sound")]
+    Miscomputed,
+    /// What was scanned does not make a valid manifest.
+    #[error("the data directory does not make a valid manifest")]
+    Manifest(#[source] ManifestError),
+    /// A store does not give back what was put.
+    #[error("{store} does not give back what was put: {key}: expected {expected}, found {found}")]
+    ReadBack {
+        /// The store.
+        store: String,
+        /// The object.
+        key: String,
+        /// The hash of what was put.
+        expected: Hash,
+        /// The hash of what came back.
+        found: Hash,
+    },
+    /// Every store failed.
+    #[error("every store failed: {}", lines.join("; "))]
+    AllStoresFailed {
+        /// One line per store.
+        lines: Vec<String>,
+        /// The first failure.
+        first: Option<store::Error>,
+    },
+    /// Another publisher advanced the channel on the first store meanwhile.
+    #[error("another publisher advanced {channel} on {store} during this run")]
+    Lost {
+        /// The channel.
+        channel: crate::types::ChannelName,
+        /// The store that decides.
+        store: String,
+    },
+    /// Somebody asked the run to stop.
+    #[error("stopped; nothing of this run is visible to readers")]
+    Interrupted,
+    /// A thread of the run panicked.
+    #[error("a worker of this run died")]
+    WorkerDied,
+}
