@@ -5,13 +5,11 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::payload::{Error, Payload, require};
+use super::{
+    key::{MANIFEST_JSON_MAX_BYTES, MANIFEST_MAX_BYTES},
+    payload::{Error, Payload, require},
+};
 use crate::types::{ChannelName, Hash, Timestamp};
-
-/// Longest stored manifest that a head may name, bytes.
-pub const MAX_MANIFEST_BYTES: u64 = 256 << 20;
-/// Longest JSON of a manifest that a head may name, bytes.
-pub const MAX_MANIFEST_JSON_BYTES: u64 = 1 << 30;
 
 /// What a channel offers, as signed by its publish keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +17,7 @@ pub struct Head {
     /// The repository: BLAKE3 of the payload of its root version 1.
     pub repo: Hash,
     /// The version of the root whose keys sign this head.
-    pub root_version: u64,
+    pub root_version: u32,
     /// The channel.
     pub channel: ChannelName,
     /// Number of this head; only ever grows.
@@ -172,8 +170,8 @@ impl Payload for Head {
 
 fn check_sizes(snapshot: &SnapshotRef) -> Result<(), Error> {
     let bounded = |field, found: u64, max: u64| require((1..=max).contains(&found), field, format!("{found}, 1 to {max} expected"));
-    bounded("manifest_bytes", snapshot.manifest_bytes, MAX_MANIFEST_BYTES)?;
-    bounded("manifest_json_bytes", snapshot.manifest_json_bytes, MAX_MANIFEST_JSON_BYTES)
+    bounded("manifest_bytes", snapshot.manifest_bytes, MANIFEST_MAX_BYTES)?;
+    bounded("manifest_json_bytes", snapshot.manifest_json_bytes, MANIFEST_JSON_MAX_BYTES)
 }
 
 /// The number of a qsync release, `MAJOR.MINOR.PATCH`.

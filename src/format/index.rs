@@ -5,11 +5,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::json;
+use super::{json, key};
 use crate::types::{ChannelName, Hash};
-
-/// Longest `index.json`, bytes.
-pub const MAX_BYTES: u64 = 1 << 20;
 
 const FORMAT: &str = "qsync-index/1";
 
@@ -28,7 +25,7 @@ pub struct Index {
 pub enum Error {
     /// Not JSON, or not of this shape.
     #[error("not the JSON of an index.json")]
-    Json(#[from] json::Error),
+    Json(#[from] json::JsonError),
     /// Of a format that this program does not know.
     #[error("format {found:?}, this qsync reads {FORMAT:?}: a newer release is needed")]
     OtherFormat {
@@ -49,7 +46,7 @@ impl Index {
     /// # Errors
     /// When it is not one, or of a format that this program does not know.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
-        let index: Self = json::from_slice_strict(bytes)?;
+        let index: Self = json::from_slice_strict(bytes, key::INDEX_MAX_BYTES)?;
         if index.format == FORMAT { Ok(index) } else { Err(Error::OtherFormat { found: index.format.chars().take(100).collect() }) }
     }
 

@@ -6,7 +6,7 @@ use thiserror::Error;
 use super::json;
 
 /// Longest root or head, as an envelope and so as a payload too, bytes.
-pub const MAX_BYTES: usize = 64 << 10;
+pub const MAX_BYTES: u64 = 64 << 10;
 
 /// The one version of either payload that this program reads and writes.
 pub const VERSION: u64 = 1;
@@ -30,8 +30,8 @@ pub trait Payload: Serialize + DeserializeOwned {
     /// When it is anything else.
     fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
         check_length(bytes.len())?;
-        check_tag::<Self>(&json::from_slice_strict(bytes)?)?;
-        let payload: Self = json::from_slice_strict(bytes)?;
+        check_tag::<Self>(&json::from_slice_strict(bytes, MAX_BYTES)?)?;
+        let payload: Self = json::from_slice_strict(bytes, MAX_BYTES)?;
         payload.check()?;
         Ok(payload)
     }
@@ -55,11 +55,11 @@ pub enum Error {
     #[error("{bytes} bytes, at most {MAX_BYTES} expected")]
     TooLong {
         /// Its length.
-        bytes: usize,
+        bytes: u64,
     },
     /// Not JSON, or not of this shape.
     #[error("not the expected JSON")]
-    Json(#[from] json::Error),
+    Json(#[from] json::JsonError),
     /// Of another kind.
     #[error("type {found:?}, expected {expected:?}")]
     OtherType {
@@ -112,6 +112,7 @@ struct Tagged<'a, T> {
 }
 
 fn check_length(bytes: usize) -> Result<(), Error> {
+    let bytes = bytes as u64;
     if bytes <= MAX_BYTES { Ok(()) } else { Err(Error::TooLong { bytes }) }
 }
 

@@ -23,7 +23,7 @@ pub struct Root {
     /// The repository's name, for people.
     pub name: String,
     /// Number of this root: 1, then one more each time.
-    pub version: u64,
+    pub version: u32,
     /// When it was signed.
     pub issued: Timestamp,
     /// When it stops being valid.

@@ -3,11 +3,8 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::json;
+use super::{json, key};
 use crate::types::Hash;
-
-/// Longest `store.json`, bytes.
-pub const MAX_BYTES: u64 = 64 << 10;
 
 const FORMAT: &str = "qsync-store/1";
 
@@ -50,7 +47,7 @@ pub enum Cas {
 pub enum Error {
     /// Not JSON, or not of this shape.
     #[error("not the JSON of a store.json")]
-    Json(#[from] json::Error),
+    Json(#[from] json::JsonError),
     /// Of a format that this program does not know.
     #[error("format {found:?}, this qsync reads {FORMAT:?}: a newer release is needed")]
     OtherFormat {
@@ -71,7 +68,7 @@ impl StoreInfo {
     /// # Errors
     /// When it is not one, or of a format that this program does not know.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
-        let info: Self = json::from_slice_strict(bytes)?;
+        let info: Self = json::from_slice_strict(bytes, key::STORE_INFO_MAX_BYTES)?;
         if info.format == FORMAT { Ok(info) } else { Err(Error::OtherFormat { found: info.format.chars().take(100).collect() }) }
     }
 
