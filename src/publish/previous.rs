@@ -111,7 +111,7 @@ impl PreviousSnapshot {
             match targets.get(index).store.get(&key::list(&hash), key::LIST_MAX_BYTES).await {
                 Ok(bytes) if Hash::of(&bytes) == hash => return Ok(bytes),
                 Ok(bytes) => reason = format!("expected {hash}, found {}", Hash::of(&bytes)),
-                Err(error) => reason = crate::store::one_line(&error),
+                Err(error) => reason = error.one_line(),
             }
         }
         Err(reason)

@@ -107,7 +107,7 @@ impl Targets {
         }
         let mut failures: Vec<store::Error> =
             self.list.iter().filter_map(|target| target.failure.lock().expect("no holder of this lock panics").take()).collect();
-        let lines = failures.iter().map(|error| format!("{}: {}", error.store, store::one_line(error))).collect();
+        let lines = failures.iter().map(|error| format!("{}: {}", error.store, error.one_line())).collect();
         let first = if failures.is_empty() { None } else { Some(failures.swap_remove(0)) };
         Err(Error::AllStoresFailed { lines, first })
     }
@@ -136,7 +136,7 @@ impl Target {
             store: self.store.name().to_owned(),
             objects: self.objects.load(Ordering::Relaxed),
             uploaded_bytes: self.bytes.load(Ordering::Relaxed),
-            error: self.failure.lock().expect("no holder of this lock panics").as_ref().map(store::one_line),
+            error: self.failure.lock().expect("no holder of this lock panics").as_ref().map(store::Error::one_line),
         }
     }
 }

@@ -240,7 +240,7 @@ impl Sources {
             | ErrorKind::NoSpace
             | ErrorKind::Io => {}
         }
-        self.report_failure(source, &store::one_line(error));
+        self.report_failure(source, &error.one_line());
     }
 
     fn report_failure(&self, source: &Source, reason: &str) {

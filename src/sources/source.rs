@@ -107,7 +107,7 @@ impl Source {
             }
             Err(error) => {
                 tally.report.errors += 1;
-                tally.report.last_error = Some(store::one_line(error));
+                tally.report.last_error = Some(error.one_line());
                 tally.rests_until = error.kind.worth_retrying().then(|| Instant::now() + REST_AFTER_FAILURE);
             }
         });
