@@ -6,12 +6,11 @@ use super::{Error, blocking};
 use crate::{
     disk::staging::Staging,
     format::{
-        key,
         list::{FileShape, Segment},
         manifest::{FileEntry, Layout},
         row::Row,
     },
-    sources::{Attempts, Sources, Want},
+    sources::Sources,
     types::Hash,
 };
 
@@ -51,21 +50,9 @@ impl Lists {
         if let Some(bytes) = blocking(move || staging.list(&id)).await? {
             return Ok(bytes);
         }
-        let bytes = self.fetch(id).await?;
+        let bytes = self.sources.list(id).await.map_err(Error::Sources)?;
         let (staging, kept) = (Arc::clone(&self.staging), bytes.clone());
         blocking(move || staging.put_list(&id, &kept)).await?;
         Ok(bytes)
-    }
-
-    async fn fetch(&self, id: Hash) -> Result<Vec<u8>, Error> {
-        let want = Want::plain(key::list(&id), key::LIST_MAX_BYTES);
-        let (mut attempts, mut bytes) = (Attempts::default(), Vec::new());
-        loop {
-            let origin = self.sources.fetch(&want, &mut attempts, &mut bytes).await.map_err(Error::Sources)?;
-            match Hash::of(&bytes) {
-                found if found == id => return Ok(bytes),
-                found => self.sources.reject(origin, &mut attempts, &format!("list: expected {id}, found {found}")),
-            }
-        }
     }
 }

@@ -6,6 +6,7 @@
 
 mod attempts;
 mod source;
+mod verified;
 
 use std::{
     sync::{Arc, Mutex},

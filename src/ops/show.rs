@@ -1,0 +1,177 @@
+//! `qsync show`: one snapshot in full.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::{
+    catalog::OpenSnapshot,
+    format::{
+        list::{FileShape, ListError, SEGMENT_ROWS, Segment},
+        manifest::{FileEntry, Layout},
+        row::{Row, Stored},
+    },
+    sources::{Exhausted, Sources},
+    types::{ChannelName, Hash, RelPath, Timestamp},
+};
+
+/// A snapshot. Field names are a promise (docs/scripting.md).
+#[derive(Clone, Debug, Serialize)]
+pub struct Shown {
+    /// The channel.
+    pub channel: ChannelName,
+    /// Id of the snapshot.
+    pub snapshot: Hash,
+    /// Block height, if known.
+    pub height: Option<u64>,
+    /// Hash of that block, if known.
+    pub block_hash: Option<String>,
+    /// Hash of the genesis block, if known.
+    pub genesis: Option<String>,
+    /// When the copy was taken.
+    pub taken_at: Timestamp,
+    /// Node software and its version, if known.
+    pub client: Option<String>,
+    /// Database engine, if known.
+    pub engine: Option<String>,
+    /// Distance between the cuts of a file, bytes.
+    pub chunk_bytes: u64,
+    /// Number of files.
+    pub files: u64,
+    /// Length of all files, bytes.
+    pub bytes: u64,
+    /// Number of chunks.
+    pub chunks: u64,
+    /// Length of all frames, bytes.
+    pub frame_bytes: u64,
+    /// Bytes in holes.
+    pub hole_bytes: u64,
+}
+
+/// A file of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct ShownFile {
+    /// Where it lies.
+    pub path: RelPath,
+    /// Its length, bytes.
+    pub bytes: u64,
+    /// Its BLAKE3.
+    pub b3: Hash,
+}
+
+/// A chunk of a file of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct ShownChunk {
+    /// The file.
+    pub path: RelPath,
+    /// Its index in the file.
+    pub chunk: u64,
+    /// Where it starts, bytes.
+    pub offset: u64,
+    /// Its length, bytes.
+    pub bytes: u64,
+    /// BLAKE3 of its bytes.
+    pub raw: Hash,
+    /// BLAKE3 of its frame; `None` for a hole, which has no object.
+    pub frame: Option<Hash>,
+    /// Length of its frame, bytes.
+    pub frame_bytes: u64,
+}
+
+/// Why chunks cannot be shown.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// A list could not be had.
+    #[error("the sources do not deliver the chunk list of {path}")]
+    Sources {
+        /// The file.
+        path: RelPath,
+        /// Why.
+        #[source]
+        source: Exhausted,
+    },
+    /// A signed list does not fit the signed manifest.
+    #[error("a chunk list of {path} is refused")]
+    ListDefect {
+        /// The file.
+        path: RelPath,
+        /// Why.
+        #[source]
+        source: ListError,
+    },
+}
+
+/// What the manifest says of the snapshot as a whole.
+#[must_use]
+pub fn show(snapshot: &OpenSnapshot) -> Shown {
+    let (about, totals) = (snapshot.manifest.about(), snapshot.manifest.totals());
+    let client = about.client.as_ref().map(|client| match &client.version {
+        Some(version) => format!("{} {version}", client.name),
+        None => client.name.clone(),
+    });
+    Shown {
+        channel: about.channel.clone(),
+        snapshot: snapshot.id(),
+        height: about.height,
+        block_hash: about.block_hash.clone(),
+        genesis: about.genesis.clone(),
+        taken_at: about.taken_at,
+        client,
+        engine: about.engine.as_ref().map(|engine| engine.name.clone()),
+        chunk_bytes: u64::from(about.chunk_size.bytes()),
+        files: totals.files,
+        bytes: totals.bytes,
+        chunks: totals.chunks,
+        frame_bytes: totals.frame_bytes,
+        hole_bytes: totals.hole_bytes,
+    }
+}
+
+/// Its files, in order.
+pub fn files(snapshot: &OpenSnapshot) -> impl Iterator<Item = ShownFile> + '_ {
+    snapshot.manifest.files().iter().map(|file| ShownFile { path: file.path.clone(), bytes: file.bytes, b3: file.b3 })
+}
+
+/// Gives every chunk to `shown`, in order, without holding more than one list segment.
+///
+/// # Errors
+/// [`Error`]
+pub async fn chunks(snapshot: &OpenSnapshot, sources: &Arc<Sources>, mut shown: impl FnMut(&ShownChunk) + Send) -> Result<(), Error> {
+    for file in snapshot.manifest.files() {
+        let shape = FileShape::new(file.bytes, snapshot.manifest.about().chunk_size);
+        for segment in 0..shape.segments() {
+            let rows = rows(file, shape, segment, sources).await?;
+            for (index, row) in (segment * SEGMENT_ROWS..).zip(rows) {
+                shown(&chunk(file, shape, index, &row));
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn rows(file: &FileEntry, shape: FileShape, segment: u64, sources: &Sources) -> Result<Vec<Row>, Error> {
+    let lists = match &file.layout {
+        Layout::Rows(rows) => return Ok(rows.to_vec()),
+        Layout::Lists(lists) => lists,
+    };
+    let bytes = sources.list(lists[segment as usize]).await.map_err(|source| Error::Sources { path: file.path.clone(), source })?;
+    let parsed = Segment::parse(&bytes, shape, segment);
+    Ok(parsed.map_err(|source| Error::ListDefect { path: file.path.clone(), source })?.rows().collect())
+}
+
+fn chunk(file: &FileEntry, shape: FileShape, index: u64, row: &Row) -> ShownChunk {
+    let frame = match row.stored {
+        Stored::Hole => None,
+        Stored::Frame { hash, .. } => Some(hash),
+    };
+    ShownChunk {
+        path: file.path.clone(),
+        chunk: index,
+        offset: shape.chunk_size.offset_of(index),
+        bytes: u64::from(shape.raw_len(index)),
+        raw: row.raw,
+        frame,
+        frame_bytes: u64::from(row.frame_bytes()),
+    }
+}

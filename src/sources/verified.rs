@@ -1,0 +1,62 @@
+//! Objects that are proved before they are handed out: lists by their name, chunks by their row.
+
+use std::sync::Arc;
+
+use super::{Attempts, Exhausted, Form, Sources, Want};
+use crate::{
+    format::{
+        chunk::{self, ChunkError},
+        frame::Decoder,
+        key,
+        row::Row,
+    },
+    types::Hash,
+};
+
+impl Sources {
+    /// A list segment, whose bytes hash to its name.
+    ///
+    /// # Errors
+    /// As [`Sources::fetch`].
+    pub async fn list(&self, id: Hash) -> Result<Vec<u8>, Exhausted> {
+        let want = Want::plain(key::list(&id), key::LIST_MAX_BYTES);
+        let (mut attempts, mut bytes) = (Attempts::default(), Vec::new());
+        loop {
+            let origin = self.fetch(&want, &mut attempts, &mut bytes).await?;
+            match Hash::of(&bytes) {
+                found if found == id => return Ok(bytes),
+                found => self.reject(origin, &mut attempts, &format!("list {id} does not match its hash: found {found}")),
+            }
+        }
+    }
+
+    /// The bytes of a chunk, proved against its row; zeros for a hole. For readers that want one chunk after the other:
+    /// a restore has buffers and threads of its own.
+    ///
+    /// # Errors
+    /// As [`Sources::fetch`].
+    pub async fn chunk(self: &Arc<Self>, row: Row, raw_len: u32) -> Result<Vec<u8>, Exhausted> {
+        let Some(want) = Want::chunk(&row, raw_len) else { return Ok(vec![0; raw_len as usize]) };
+        let mut attempts = Attempts::default();
+        loop {
+            let mut body = Vec::new();
+            let origin = self.fetch(&want, &mut attempts, &mut body).await?;
+            match tokio::task::spawn_blocking(move || verify(&row, raw_len, origin.form, body)).await {
+                Ok(Ok(bytes)) => return Ok(bytes),
+                Ok(Err(wrong)) => self.reject(origin, &mut attempts, &wrong.to_string()),
+                Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+            }
+        }
+    }
+}
+
+fn verify(row: &Row, raw_len: u32, form: Form, body: Vec<u8>) -> Result<Vec<u8>, ChunkError> {
+    match form {
+        Form::Raw => chunk::verify_raw(row, raw_len, &body).map(drop).map(|()| body),
+        Form::Framed => {
+            let mut raw = Vec::with_capacity(raw_len as usize);
+            chunk::verify_frame(row, raw_len, &body, &mut Decoder::new(), &mut raw)?;
+            Ok(raw)
+        }
+    }
+}
