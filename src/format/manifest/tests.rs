@@ -343,7 +343,9 @@ proptest! {
     }
 
     #[test]
-    fn changed_json_is_refused_or_a_manifest_that_holds_its_own_rules(at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in 0_usize..3) {
+    fn changed_json_is_refused_or_a_manifest_that_keeps_the_rules(
+        at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in 0_usize..3,
+    ) {
         let mut text = json(&small()).into_bytes();
         let at = at.index(text.len() - cut);
         text.splice(at..at + cut, [byte]);
