@@ -9,7 +9,7 @@
 //! | 4 | [`publish`], [`restore`], [`ops`] |
 //! | 3 | [`catalog`], [`disk`], [`sources`] |
 //! | 2 | [`trust`] |
-//! | 1 | [`format`], [`store`], [`progress`] |
+//! | 1 | [`mod@format`], [`store`], [`progress`] |
 //! | 0 | [`types`], [`fs`] |
 
 pub mod cli;

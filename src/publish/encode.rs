@@ -11,7 +11,7 @@ use super::{
     previous::KnownSegment,
 };
 use crate::{
-    disk::ChunkRead,
+    disk::read::Content,
     format::{
         file_hash::{self, SubtreeValue},
         frame::{Decoder, Encoder},
@@ -78,9 +78,9 @@ impl ChunkEncoder {
 
     pub(super) fn encode(&mut self, job: Job) -> Result<EncodedChunk, Error> {
         let shape = job.file.shape;
-        let (row, value, upload) = match job.file.reader.read_chunk(job.index, &mut self.raw)? {
-            ChunkRead::Hole => (Row::hole(shape.raw_len(job.index)), file_hash::zero_subtree(shape, job.index), Upload::None),
-            ChunkRead::Data => {
+        let (row, value, upload) = match job.file.reader.read(job.index, &mut self.raw)? {
+            Content::Hole => (Row::hole(shape.raw_len(job.index)), file_hash::zero_subtree(shape, job.index), Upload::None),
+            Content::Data => {
                 let value = file_hash::subtree(shape, job.index, &self.raw);
                 let (row, upload) = self.store(&job)?;
                 (row, value, upload)

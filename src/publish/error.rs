@@ -53,6 +53,9 @@ pub enum Error {
         /// The hash of what came back.
         found: Hash,
     },
+    /// A store failed where no other could stand in.
+    #[error("a store failed")]
+    Store(#[source] store::Error),
     /// Every store failed.
     #[error("every store failed: {}", lines.join("; "))]
     AllStoresFailed {

@@ -1,15 +1,75 @@
 //! `qsync publish`: one run makes one snapshot of a data directory and publishes it to every store.
+//!
+//! Order of writes: chunks, lists, manifest, sync, read back, head, index. A run that ends early, however it ends, leaves objects that
+//! nothing names, never a snapshot that readers see in part.
 
-use std::{path::PathBuf, sync::Arc};
+mod assemble;
+mod encode;
+mod error;
+mod heads;
+mod pipeline;
+pub mod plan;
+mod previous;
+mod read_back;
+mod snapshot;
+mod source;
+mod targets;
+
+use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use serde::Serialize;
 
+pub use error::Error;
+use heads::Heads;
+use source::Source;
+use targets::{Targets, Writing};
+
 use crate::{
+    catalog::StateDir,
     fs::Fs,
     progress::{Progress, Stop},
-    store::DynWriteStore,
+    store::{self, DynWriteStore},
     types::{ChannelName, ChunkSize, Hash, RelPath, Timestamp},
 };
+
+/// Publishes one snapshot of `options.data_dir`.
+///
+/// # Errors
+/// [`Error`] when no store shows the new head. A store that failed while others did not is in the summary.
+pub async fn run(options: Options) -> Result<Summary, Error> {
+    let options = Arc::new(options);
+    let started = Instant::now();
+    // 1. Lock the data directory and the channel, open every store, read the current heads.
+    let state = StateDir::open(Arc::clone(&options.fs), &options.state_dir).map_err(crate::catalog::Error::State)?;
+    let source = Source::lock(&options, &state).await?;
+    let writing = if options.dry_run { Writing::DryRun } else { Writing::Real };
+    let targets = Arc::new(Targets::new(&options.stores, writing)?);
+    let heads = Heads::open(&options, &state, &targets).await?;
+    // 2. and 3. The gate: no older state than the head's. The freeze: the database is at rest.
+    heads.check_height(&options)?;
+    source.check_at_rest(&options).await?;
+    // 4. Scan, and refuse links, special files and secrets.
+    let source = source.scan(&options).await?;
+    // 5. and 6. Read, hash, compress and store what the stores lack.
+    let previous = Arc::new(heads.previous(&targets, &options.progress).await?);
+    let content = pipeline::publish_chunks(&options, &targets, &previous, &source.scan).await?;
+    source.check_unchanged(&options).await?;
+    // 7. The manifest; then everything durable and read back.
+    let made = snapshot::make(&options, &source.scan, content)?;
+    let chosen = snapshot::put(&targets, &previous, &heads, made).await?;
+    let mut summary = chosen.summary(&options, &source);
+    if !options.dry_run {
+        read_back::check(&targets, &chosen, &options.progress).await?;
+        // 8. Sign one head and advance every store to it, the deciding one first.
+        summary.seq = Some(heads.advance(&options, &targets, &chosen).await?);
+        // 9. The index.
+        heads.update_index(&options, &targets).await;
+    }
+    summary.stores = targets.summaries();
+    summary.stores.extend(options.unopened.iter().map(StoreSummary::unopened));
+    summary.seconds = started.elapsed().as_secs_f64();
+    Ok(summary)
+}
 
 /// What is published, from where to where.
 #[derive(Debug)]
@@ -20,6 +80,8 @@ pub struct Options {
     pub data_dir: PathBuf,
     /// The stores; the first decides races.
     pub stores: Vec<DynWriteStore>,
+    /// Stores that were asked for and could not be opened.
+    pub unopened: Vec<store::Error>,
     /// Height of a block that the database contains.
     pub height: Option<u64>,
     /// Hash of that block.
@@ -96,4 +158,10 @@ pub struct StoreSummary {
     pub uploaded_bytes: u64,
     /// Why it failed; `None` when the new head is live there.
     pub error: Option<String>,
+}
+
+impl StoreSummary {
+    fn unopened(error: &store::Error) -> Self {
+        Self { store: error.store.clone(), objects: 0, uploaded_bytes: 0, error: Some(error.one_line()) }
+    }
 }

@@ -13,14 +13,17 @@ use bytes::Bytes;
 use tokio::task::JoinSet;
 
 use super::{
-    Error,
+    Error, Options,
     assemble::{Assembler, FinishedSegment},
     encode::{ChunkEncoder, EncodedChunk, Job, Upload},
     previous::Previous,
     targets::Targets,
 };
 use crate::{
-    disk::{FileReader, Scan, ScannedFile},
+    disk::{
+        read::FileReader,
+        scan::{Scan, ScannedFile},
+    },
     format::{
         key,
         list::{FileShape, segment_of},
@@ -28,8 +31,8 @@ use crate::{
         row::{Row, Stored},
     },
     fs::Fs,
-    progress::{Event, Progress},
-    types::{ChunkSize, Hash},
+    progress::{Event, Phase, Progress},
+    types::{ChunkSize, Hash, RelPath},
 };
 
 /// Chunks between two stages.
@@ -73,8 +76,33 @@ pub(super) struct Content {
 /// Publishes the content of every scanned file, chunks before the lists that name them.
 ///
 /// # Errors
+/// As [`run`], and [`Error::Interrupted`].
+pub(super) async fn publish_chunks(
+    options: &Options,
+    targets: &Arc<Targets>,
+    previous: &Arc<Previous>,
+    scan: &Scan,
+) -> Result<Content, Error> {
+    let total_bytes = Some(scan.files.iter().map(|file| file.stat.len).sum());
+    options.progress.event(Event::Phase { phase: Phase::Transfer, total_bytes });
+    let context = Context {
+        fs: Arc::clone(&options.fs),
+        targets: Arc::clone(targets),
+        previous: Arc::clone(previous),
+        chunk_size: options.chunk_size,
+        level: options.level,
+        threads: options.threads,
+        progress: Arc::clone(&options.progress),
+    };
+    tokio::select! {
+        content = run(context, scan) => content,
+        () = options.stop.wait() => Err(Error::Interrupted),
+    }
+}
+
+/// # Errors
 /// A file that cannot be read or changed meanwhile, a chunk that was computed wrongly, or no store left.
-pub(super) async fn run(context: Context, scan: &Scan) -> Result<Content, Error> {
+async fn run(context: Context, scan: &Scan) -> Result<Content, Error> {
     let context = Arc::new(context);
     let (jobs, waiting_jobs) = async_channel::bounded(QUEUED_CHUNKS);
     let (encoded, waiting_encoded) = async_channel::bounded(QUEUED_CHUNKS);
@@ -203,13 +231,13 @@ fn count(content: &mut Content, chunk: &EncodedChunk, progress: &Arc<dyn Progres
     }
 }
 
-async fn put_list(context: &Context, path: &crate::types::RelPath, segment: FinishedSegment) -> Result<(), Error> {
+async fn put_list(context: &Context, path: &RelPath, segment: FinishedSegment) -> Result<(), Error> {
     let held = context.previous.stores_with_list(path, segment.index, segment.hash);
     let to = context.targets.all().without(held);
     context.targets.put(to, &key::list(&segment.hash), &Bytes::from(segment.bytes)).await
 }
 
 async fn check_unchanged(file: Arc<OpenFile>) -> Result<(), Error> {
-    tokio::task::spawn_blocking(move || file.reader.check_unchanged()).await.map_err(|_| Error::WorkerDied)??;
+    tokio::task::spawn_blocking(move || file.reader.finish()).await.map_err(|_| Error::WorkerDied)??;
     Ok(())
 }

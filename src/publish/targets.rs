@@ -1,8 +1,11 @@
 //! The stores of a run: each goes on alone when another fails.
 
-use std::sync::{
-    Mutex,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -10,8 +13,11 @@ use bytes::Bytes;
 use super::{Error, StoreSummary, plan::StoreSet};
 use crate::{
     store::{self, DynWriteStore, Put},
-    types::ObjectKey,
+    types::{Hash, ObjectKey},
 };
+
+/// Objects of a store that are read back.
+const SAMPLE_OBJECTS: usize = 32;
 
 /// All stores of a run.
 #[derive(Debug)]
@@ -36,17 +42,27 @@ pub(super) struct Target {
     objects: AtomicU64,
     bytes: AtomicU64,
     failure: Mutex<Option<store::Error>>,
+    /// Objects that were put, the lowest names first: hashes are as good as drawn by lot.
+    sample: Mutex<BTreeSet<ObjectKey>>,
 }
 
 impl Targets {
-    pub(super) fn new(stores: &[DynWriteStore], writing: Writing) -> Self {
+    /// # Errors
+    /// [`Error::NoStores`], [`Error::TooManyStores`].
+    pub(super) fn new(stores: &[DynWriteStore], writing: Writing) -> Result<Self, Error> {
+        match stores.len() {
+            0 => return Err(Error::NoStores),
+            1..=StoreSet::CAPACITY => {}
+            found => return Err(Error::TooManyStores { found, max: StoreSet::CAPACITY }),
+        }
         let target = |store: &DynWriteStore| Target {
             store: DynWriteStore::clone(store),
             objects: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             failure: Mutex::new(None),
+            sample: Mutex::default(),
         };
-        Self { list: stores.iter().map(target).collect(), writing }
+        Ok(Self { list: stores.iter().map(target).collect(), writing })
     }
 
     pub(super) fn get(&self, index: usize) -> &Target {
@@ -71,7 +87,7 @@ impl Targets {
         for index in to.iter().filter(|&index| !self.list[index].has_failed()) {
             let target = &self.list[index];
             match self.put_one(target, key, bytes).await {
-                Ok(Put::Created) => target.count(bytes.len()),
+                Ok(Put::Created) => target.count(key, bytes.len()),
                 Ok(Put::Existed) => {}
                 Err(error) => target.fail(error),
             }
@@ -84,6 +100,26 @@ impl Targets {
             Writing::Real => target.store.put_new(key, Bytes::clone(bytes)).await,
             Writing::DryRun => Ok(Put::Created),
         }
+    }
+
+    /// Reads an object from the first of `from` that has it right.
+    ///
+    /// # Errors
+    /// [`Error::ReadBack`] or the store's error when none has.
+    pub(super) async fn read(&self, from: StoreSet, key: &ObjectKey, max_bytes: u64, hash: Hash) -> Result<Bytes, Error> {
+        let mut last = Error::NoStores;
+        for index in from.iter() {
+            let store = &self.list[index].store;
+            match store.get(key, max_bytes).await {
+                Ok(bytes) if Hash::of(&bytes) == hash => return Ok(bytes.into()),
+                Ok(bytes) => {
+                    let found = Hash::of(&bytes);
+                    last = Error::ReadBack { store: store.name().to_owned(), key: key.to_string(), expected: hash, found };
+                }
+                Err(error) => last = Error::Store(error),
+            }
+        }
+        Err(last)
     }
 
     /// Makes all puts durable, store by store.
@@ -126,7 +162,17 @@ impl Target {
         self.failure.lock().expect("no holder of this lock panics").is_some()
     }
 
-    fn count(&self, bytes: usize) {
+    /// Some of the objects that this run made there.
+    pub(super) fn sample(&self) -> BTreeSet<ObjectKey> {
+        self.sample.lock().expect("no holder of this lock panics").clone()
+    }
+
+    fn count(&self, key: &ObjectKey, bytes: usize) {
+        let mut sample = self.sample.lock().expect("no holder of this lock panics");
+        sample.insert(key.clone());
+        if sample.len() > SAMPLE_OBJECTS {
+            sample.pop_last();
+        }
         self.objects.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }

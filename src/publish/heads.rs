@@ -1,0 +1,169 @@
+//! The heads of the stores: what they name now, and what they name after this run.
+
+use std::sync::Arc;
+
+use super::{
+    Error, Options,
+    previous::Previous,
+    snapshot::Chosen,
+    targets::Targets,
+};
+use crate::{
+    catalog::{self, Publisher, StateDir, StoreHead, plan::NextHead},
+    format::{head::Head, key},
+    progress::{Event, Phase, Progress},
+    store::{self, DynReadStore, DynWriteStore, ErrorKind, Swap},
+    trust::Verified,
+};
+
+/// How long a snapshot stays fetchable after the last head that named it.
+const WINDOW_HOURS: u32 = 72;
+
+/// The publisher of the channel, and the head of each store that answers.
+#[derive(Debug)]
+pub(super) struct Heads {
+    publisher: Publisher,
+    by_store: Vec<Option<StoreHead>>,
+    last_seen: Option<Verified<Head>>,
+}
+
+impl Heads {
+    /// Finds the repository, adds its roots where they are missing, and reads every head.
+    pub(super) async fn open(options: &Options, state: &StateDir, targets: &Targets) -> Result<Self, Error> {
+        options.progress.event(Event::Phase { phase: Phase::Discover, total_bytes: None });
+        fail_unreachable(options, targets).await?;
+        let alive: Vec<DynWriteStore> = targets.alive().iter().map(|index| Arc::clone(&options.stores[index])).collect();
+        let publisher = Publisher::open(&alive, state, options.now).await?;
+        let last_seen = publisher.last_seen(&options.channel).await?;
+        let mut heads = Self { publisher, by_store: vec![None; options.stores.len()], last_seen };
+        for index in targets.alive().iter() {
+            match heads.open_store(options, &options.stores[index]).await {
+                Ok(head) => heads.by_store[index] = Some(head),
+                Err(catalog::Error::Store(error)) => targets.get(index).fail(error),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        targets.any_alive()?;
+        Ok(heads)
+    }
+
+    async fn open_store(&self, options: &Options, store: &DynWriteStore) -> Result<StoreHead, catalog::Error> {
+        if !options.dry_run {
+            catalog::prepare_store(store, self.publisher.chain()).await?;
+        }
+        let head = catalog::read_head(store, self.publisher.chain(), &options.channel).await?;
+        if let Some(reason) = &head.unusable {
+            let text = format!("{}: the head that is there does not count and is replaced: {reason}", store.name());
+            options.progress.event(Event::Warning { text });
+        }
+        Ok(head)
+    }
+
+    /// The head with the highest number: what the next one follows.
+    pub(super) fn newest(&self) -> Option<&Verified<Head>> {
+        self.usable().map(|(_, head)| head).max_by_key(|head| head.seq)
+    }
+
+    fn usable(&self) -> impl Iterator<Item = (usize, &Verified<Head>)> {
+        self.by_store.iter().enumerate().filter_map(|(index, found)| Some((index, found.as_ref()?.head.as_ref()?)))
+    }
+
+    /// Refuses a database that is older than what the channel offers.
+    pub(super) fn check_height(&self, options: &Options) -> Result<(), Error> {
+        let head = self.newest().and_then(|head| head.snapshot.height);
+        match (head, options.height) {
+            (Some(head), Some(given)) if given < head => Err(Error::Lower { head, given }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The snapshots that the stores' own heads name. One whose manifest cannot be read counts as none: its objects are put again.
+    pub(super) async fn previous(&self, targets: &Targets, progress: &Arc<dyn Progress>) -> Result<Previous, Error> {
+        let mut previous = Previous::default();
+        for (index, head) in self.usable() {
+            let source: [DynReadStore; 1] = [Arc::clone(&targets.get(index).store) as DynReadStore];
+            match catalog::fetch_manifest(&source, head, &head.snapshot.to_ref(), &**progress).await {
+                Ok(manifest) => previous.add(head.snapshot.manifest, manifest, index),
+                Err(error) => {
+                    let text = format!("{}: its current snapshot cannot be read and is put again: {error}", source[0].name());
+                    progress.event(Event::Warning { text });
+                }
+            }
+        }
+        Ok(previous)
+    }
+
+    /// Signs one head and moves every store to it, the deciding one first. Gives its number.
+    ///
+    /// # Errors
+    /// [`Error::Lost`] when another publisher was faster on the deciding store; [`Error::AllStoresFailed`].
+    pub(super) async fn advance(&self, options: &Options, targets: &Targets, chosen: &Chosen) -> Result<u64, Error> {
+        let signed = self.sign(options, chosen)?;
+        for index in targets.alive().iter() {
+            let store = &targets.get(index).store;
+            let expected = self.by_store[index].as_ref().and_then(|found| found.tag.as_ref());
+            match catalog::write_head(store, expected, &signed).await {
+                Ok(Swap::Done(_)) => {}
+                Ok(Swap::Lost) if index == 0 => return Err(self.lost(options, store)),
+                Ok(Swap::Lost) => targets.get(index).fail(lost_race(store, options)),
+                Err(catalog::Error::Store(error)) => targets.get(index).fail(error),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        targets.any_alive()?;
+        self.publisher.remember(&signed, options.now).await?;
+        Ok(signed.seq)
+    }
+
+    fn sign(&self, options: &Options, chosen: &Chosen) -> Result<Verified<Head>, Error> {
+        let seen = self.usable().map(|(_, head)| head).chain(self.last_seen.as_ref());
+        let seq = catalog::plan::next_seq(seen.map(|head| &**head)).map_err(catalog::Error::Plan)?;
+        let chain = self.publisher.chain();
+        let next = NextHead {
+            repo: chain.repo(),
+            root_version: chain.newest().version,
+            channel: &options.channel,
+            seq,
+            now: options.now,
+            lifetime_secs: options.head_lifetime_secs,
+            window_hours: WINDOW_HOURS,
+            keep_last: options.keep_last,
+            snapshot: chosen.newest.clone(),
+            previous: self.newest().map(|head| &**head),
+        };
+        let head = catalog::plan::next_head(next).map_err(catalog::Error::Plan)?;
+        Ok(self.publisher.sign(&head, options.now)?)
+    }
+
+    fn lost(&self, options: &Options, store: &DynWriteStore) -> Error {
+        Error::Lost { channel: options.channel.clone(), store: store.name().to_owned() }
+    }
+
+    /// Names the channel in every store's index. The index is a hint: failing to write it is a warning.
+    pub(super) async fn update_index(&self, options: &Options, targets: &Targets) {
+        for index in targets.alive().iter() {
+            let store = &targets.get(index).store;
+            if let Err(error) = catalog::update_index(store, self.publisher.chain().repo(), &options.channel).await {
+                let text = format!("{}: the index could not be updated: {error}", store.name());
+                options.progress.event(Event::Warning { text });
+            }
+        }
+    }
+}
+
+/// A store that cannot even be asked for its description fails here, so that the others go on without it.
+async fn fail_unreachable(options: &Options, targets: &Targets) -> Result<(), Error> {
+    for (index, store) in options.stores.iter().enumerate() {
+        match store.get(&key::store_info(), key::STORE_INFO_MAX_BYTES).await {
+            Ok(_) => {}
+            Err(error) if error.kind == ErrorKind::NotFound => {}
+            Err(error) => targets.get(index).fail(error),
+        }
+    }
+    targets.any_alive()
+}
+
+fn lost_race(store: &DynWriteStore, options: &Options) -> store::Error {
+    let object = key::head(&options.channel);
+    store::Error::new(ErrorKind::Conflict, store.name(), "swap", object.as_str(), "another publisher was faster")
+}

@@ -1,0 +1,148 @@
+//! The manifest of a run: made, compared with the one before, and stored.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{
+    Error, Options, Summary,
+    heads::Heads,
+    pipeline::Content,
+    plan::is_unchanged,
+    previous::Previous,
+    source::ScannedSource,
+    targets::Targets,
+};
+use crate::{
+    disk::scan::Scan,
+    format::{
+        frame::Encoder,
+        head::Newest,
+        key,
+        manifest::{About, Manifest, StoredManifest},
+    },
+    types::Hash,
+};
+
+/// Level of the manifest itself: it is small, and every reader fetches it.
+const MANIFEST_LEVEL: i32 = 9;
+
+/// A manifest that this run made.
+#[derive(Debug)]
+pub(super) struct Made {
+    manifest: Manifest,
+    stored: StoredManifest,
+    read_bytes: u64,
+    reused_bytes: u64,
+}
+
+/// The snapshot that the next head names: the one that this run made, or the previous one where nothing changed.
+#[derive(Debug)]
+pub(super) struct Chosen {
+    pub(super) newest: Newest,
+    unchanged: bool,
+    made: Made,
+}
+
+/// Makes the manifest, and reads it with the code that clients read it with.
+///
+/// # Errors
+/// [`Error::Manifest`] when what was scanned breaks a rule of the format.
+pub(super) fn make(options: &Options, scan: &Scan, content: Content) -> Result<Made, Error> {
+    let manifest = Manifest::new(about(options)?, scan.dirs.clone(), content.files, content.sums).map_err(Error::Manifest)?;
+    let stored = manifest.to_stored(MANIFEST_LEVEL).map_err(Error::Manifest)?;
+    if Manifest::parse_stored(&stored.bytes, stored.json_bytes).map_err(Error::Manifest)? != manifest {
+        return Err(Error::Miscomputed);
+    }
+    Ok(Made { manifest, stored, read_bytes: content.read_bytes, reused_bytes: content.reused_bytes })
+}
+
+fn about(options: &Options) -> Result<About, Error> {
+    Ok(About {
+        channel: options.channel.clone(),
+        height: options.height,
+        block_hash: options.block_hash.clone(),
+        genesis: None,
+        finalized: None,
+        labels: std::collections::BTreeMap::new(),
+        encoder: Encoder::new(options.level).map_err(Error::Encode)?.name(),
+        taken_at: options.now,
+        client: None,
+        engine: None,
+        chunk_size: options.chunk_size,
+        subtrees: None,
+    })
+}
+
+/// Decides between the manifest that was made and the previous one, and gives it to the stores that lack it.
+///
+/// # Errors
+/// [`Error::AllStoresFailed`].
+pub(super) async fn put(targets: &Targets, previous: &Previous, heads: &Heads, made: Made) -> Result<Chosen, Error> {
+    let current = heads.newest().and_then(|head| Some((head, previous.get(&head.snapshot.manifest)?)));
+    let (chosen, id, bytes, held) = match current {
+        Some((head, old)) if is_unchanged(&old.manifest, &made.manifest) => {
+            let bytes = Bytes::copy_from_slice(old.manifest.bytes());
+            (Chosen { newest: head.snapshot.clone(), unchanged: true, made }, head.snapshot.manifest, bytes, old.at)
+        }
+        _ => {
+            let (id, bytes) = (made.stored.id, Bytes::copy_from_slice(&made.stored.bytes));
+            (Chosen { newest: made.newest(), unchanged: false, made }, id, bytes, super::plan::StoreSet::EMPTY)
+        }
+    };
+    targets.put(targets.all().without(held), &key::manifest(&id), &bytes).await?;
+    Ok(chosen)
+}
+
+impl Made {
+    fn newest(&self) -> Newest {
+        let (about, totals) = (self.manifest.about(), self.manifest.totals());
+        Newest {
+            manifest: self.stored.id,
+            manifest_bytes: self.stored.bytes.len() as u64,
+            manifest_json_bytes: self.stored.json_bytes,
+            height: about.height,
+            block_hash: about.block_hash.clone(),
+            genesis: about.genesis.clone(),
+            taken_at: about.taken_at,
+            bytes: totals.bytes,
+            frame_bytes: totals.frame_bytes,
+            engine: None,
+            client: None,
+            ipfs: None,
+            min_qsync: None,
+        }
+    }
+}
+
+impl Chosen {
+    /// Id of the snapshot.
+    pub(super) fn id(&self) -> Hash {
+        self.newest.manifest
+    }
+
+    /// Length of its stored manifest.
+    pub(super) fn manifest_bytes(&self) -> u64 {
+        self.newest.manifest_bytes
+    }
+
+    pub(super) fn summary(&self, options: &Arc<Options>, source: &ScannedSource) -> Summary {
+        let totals = self.made.manifest.totals();
+        Summary {
+            channel: options.channel.clone(),
+            snapshot: self.id(),
+            seq: None,
+            height: self.newest.height,
+            unchanged: self.unchanged,
+            dry_run: options.dry_run,
+            files: totals.files,
+            bytes: totals.bytes,
+            read_bytes: self.made.read_bytes,
+            reused_bytes: self.made.reused_bytes,
+            hole_bytes: totals.hole_bytes,
+            allowed_secrets: source.allowed.iter().map(|finding| finding.path.clone()).collect(),
+            stores: Vec::new(),
+            seconds: 0.0,
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The data directory of a run: locked, at rest, and scanned.
+
+use std::sync::Arc;
+
+use super::{Error, Options};
+use crate::{
+    catalog::{self, StateDir},
+    disk::{
+        self,
+        in_use::{self, Use},
+        lock::LockedDir,
+        scan::{self, Scan},
+        secrets::{self, Finding},
+    },
+    fs::Lock,
+    progress::{Event, Phase},
+};
+
+/// A data directory and a channel that this run holds against every other.
+#[derive(Debug)]
+pub(super) struct Source {
+    _locks: (LockedDir, Box<dyn Lock>),
+}
+
+/// What is in it.
+#[derive(Debug)]
+pub(super) struct ScannedSource {
+    pub(super) scan: Arc<Scan>,
+    /// Files that look like secrets and that the operator allowed.
+    pub(super) allowed: Vec<Finding>,
+    _source: Source,
+}
+
+impl Source {
+    /// Takes both locks: the directory's, the same for every user and cron line, and the channel's on this machine.
+    pub(super) async fn lock(options: &Arc<Options>, state: &StateDir) -> Result<Self, Error> {
+        let (given, state) = (Arc::clone(options), state.clone());
+        let locks = blocking(move || {
+            let dir = LockedDir::acquire(&*given.fs, &given.data_dir)?;
+            let channel = state.lock_channel(&given.channel).map_err(catalog::Error::State)?;
+            Ok((dir, channel))
+        });
+        Ok(Self { _locks: locks.await? })
+    }
+
+    /// Refuses a database that a process has open: a copy of it would be of no moment.
+    pub(super) async fn check_at_rest(&self, options: &Arc<Options>) -> Result<(), Error> {
+        let given = Arc::clone(options);
+        blocking(move || match in_use::probe(&given.data_dir) {
+            Use::Free => Ok(()),
+            Use::InUse { pid, what } => Err(disk::Error::SourceInUse { path: given.data_dir.clone(), pid, what }.into()),
+            Use::Unknown { .. } if given.assume_stopped => Ok(()),
+            Use::Unknown { why } => Err(disk::Error::SourceUseUnknown { path: given.data_dir.clone(), why }.into()),
+        })
+        .await
+    }
+
+    /// Walks the directory; refuses links, special files, names outside the format, and key material.
+    pub(super) async fn scan(self, options: &Arc<Options>) -> Result<ScannedSource, Error> {
+        options.progress.event(Event::Phase { phase: Phase::Scan, total_bytes: None });
+        let given = Arc::clone(options);
+        let (scan, allowed) = blocking(move || {
+            let scan = scan::scan(&*given.fs, &given.data_dir)?;
+            let found = secrets::scan_secrets(&*given.fs, &scan, &given.allow_secrets)?;
+            match found.refused.is_empty() {
+                true => Ok((scan, found.allowed)),
+                false => Err(disk::Error::SourceSecrets { findings: found.refused }.into()),
+            }
+        })
+        .await?;
+        Ok(ScannedSource { scan: Arc::new(scan), allowed, _source: self })
+    }
+}
+
+impl ScannedSource {
+    /// Refuses when anything came, went or changed since the scan.
+    pub(super) async fn check_unchanged(&self, options: &Arc<Options>) -> Result<(), Error> {
+        let (given, scan) = (Arc::clone(options), Arc::clone(&self.scan));
+        blocking(move || Ok(scan.check_unchanged(&*given.fs)?)).await
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Error::WorkerDied)?
+}
