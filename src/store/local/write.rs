@@ -128,7 +128,7 @@ impl WriteStore for LocalStore {
     }
 
     async fn sync(&self) -> Result<(), Error> {
-        self.write(|reader, writer| writer.flush().map_err(|failed| reader.flush_error("sync", failed))).await
+        self.write(|reader, writer| writer.sync().map_err(|failed| reader.flush_error("sync", failed))).await
     }
 
     async fn get_tagged(&self, key: &ObjectKey, max_bytes: u64) -> Result<Option<(Vec<u8>, Tag)>, Error> {
@@ -179,6 +179,7 @@ impl LocalReader {
     fn flush_error(&self, action: &'static str, failed: Failed) -> Error {
         match failed {
             Failed::Io(key, error) => self.io_error(action, key.as_str(), error),
+            Failed::EarlierBatch => self.error(ErrorKind::Io, action, "", "objects of an earlier batch were lost and must be put again"),
             Failed::Conflict { key, there_bytes, staged_bytes } => Error::conflict(&self.name, &key, there_bytes, staged_bytes),
         }
     }
