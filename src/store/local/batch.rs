@@ -37,6 +37,8 @@ pub(super) enum Found {
 #[derive(Debug)]
 pub(super) enum Failed {
     Io(ObjectKey, io::Error),
+    /// Objects whose puts had succeeded were lost with an earlier batch.
+    EarlierBatch,
     /// Somebody has made an object of another length meanwhile.
     Conflict {
         key: ObjectKey,
@@ -58,6 +60,8 @@ pub(super) struct Writer {
     unsynced: BTreeSet<PathBuf>,
     /// Folders that were there when they were last synced.
     known: BTreeSet<PathBuf>,
+    /// Whether a batch was lost since the last sync.
+    lost: bool,
 }
 
 impl Writer {
@@ -71,6 +75,7 @@ impl Writer {
             since: Instant::now(),
             unsynced: BTreeSet::new(),
             known: BTreeSet::new(),
+            lost: false,
         })
     }
 
@@ -133,12 +138,21 @@ impl Writer {
         self.staged_bytes = 0;
         let result = self.make_objects(&batch);
         if result.is_err() {
+            self.lost = true;
             for key in batch.keys() {
                 // What cannot be removed is overwritten by the next put of that key.
                 let _ = self.fs.remove_file(&self.staging.path(&staged_name(key)));
             }
         }
         result
+    }
+
+    /// The same; fails too if any batch since the last sync was lost.
+    pub(super) fn sync(&mut self) -> Result<(), Failed> {
+        let flushed = self.flush();
+        let lost = std::mem::take(&mut self.lost);
+        flushed?;
+        if lost { Err(Failed::EarlierBatch) } else { Ok(()) }
     }
 
     fn make_objects(&mut self, batch: &BTreeMap<ObjectKey, u64>) -> Result<(), Failed> {

@@ -109,6 +109,6 @@ fn remove_the_dead(fs: &dyn Fs, all: &Path) -> io::Result<()> {
 
 fn unique() -> io::Result<String> {
     let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes)?;
+    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
     Ok(hex::encode(bytes))
 }
