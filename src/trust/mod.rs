@@ -18,7 +18,8 @@ pub use envelope::{Envelope, InvalidEnvelope, Signature};
 pub use key::{InvalidKeyFile, KeyId, MAX_FILE_BYTES as MAX_KEY_FILE_BYTES, PublicKey, SecretKey};
 pub use manifest::{ManifestDefect, verify_manifest};
 pub use policy::{
-    Accepted, Answer, Decision, Inputs, MAX_NEW_ROOTS, Offer, RELEASE_DATE, Standing, check_current, check_head, choose_repo, decide,
+    Accepted, Answer, Decision, Inputs, MAX_NEW_ROOTS, Offer, RELEASE_DATE, Standing, begin_chain, check_current, check_head, choose_repo,
+    decide, extend_chain,
 };
 pub use refusal::{ClockProof, Distrust, Reason, Refusal, SourceReason};
 pub use roots::{RootChain, RootDefect, repo_of};

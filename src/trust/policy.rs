@@ -184,15 +184,19 @@ fn current_roots(inputs: &Inputs<'_>) -> Result<RootChain, Refusal> {
     let stored = RootChain::from_envelopes(inputs.repo, &inputs.stored.roots)
         .map_err(|e| Refusal::alone(Reason::State { repo: inputs.repo, problem: chain_text(&e) }))?;
     let mut chain = stored.map_or_else(|| first_root(inputs), Ok)?;
-    extend(&mut chain, inputs.roots);
+    extend_chain(&mut chain, inputs.roots);
     Ok(chain)
 }
 
+/// Begins the chain of `repo` with its first root, if that is on offer.
+#[must_use]
+pub fn begin_chain(repo: Hash, offers: &[Offer]) -> Option<RootChain> {
+    let chains = objects(offers).filter_map(|bytes| RootChain::start(repo, bytes).ok());
+    chains.min_by(|a, b| a.newest().bytes().cmp(b.newest().bytes()))
+}
+
 fn first_root(inputs: &Inputs<'_>) -> Result<RootChain, Refusal> {
-    let started = objects(inputs.roots)
-        .filter_map(|bytes| RootChain::start(inputs.repo, bytes).ok())
-        .min_by(|a, b| a.newest().bytes().cmp(b.newest().bytes()));
-    started.ok_or_else(|| {
+    begin_chain(inputs.repo, inputs.roots).ok_or_else(|| {
         let reason = |bytes: &[u8]| match roots::repo_of(bytes) {
             Ok((found, _)) if found != inputs.repo => Reason::PinMismatch { pinned: inputs.repo, found },
             _ => first_root_reason(bytes),
@@ -204,7 +208,7 @@ fn first_root(inputs: &Inputs<'_>) -> Result<RootChain, Refusal> {
 /// Goes on by every root on offer that the chain leads to, unless two different ones fit.
 ///
 /// What does not fit is left aside: whether it is an attack or nonsense, the newest root known stays in force until it expires.
-pub(super) fn extend(chain: &mut RootChain, offers: &[Offer]) {
+pub fn extend_chain(chain: &mut RootChain, offers: &[Offer]) {
     let by_version = by_version(offers);
     for _ in 0..MAX_NEW_ROOTS {
         match next_roots(chain, &by_version).as_slice() {
