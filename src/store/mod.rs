@@ -22,7 +22,7 @@ use crate::types::{Hash, ObjectKey};
 pub use http::{HttpStore, Timeouts};
 pub use local::{Create, LocalReader, LocalStore};
 pub use memory::MemoryStore;
-pub use record::{Action, Call, Fault, RecordStore};
+pub use record::{Action, Call, Change, Fault, RecordStore};
 pub use retry::{RetryPolicy, RetryStore};
 pub use url::{InvalidStoreUrl, StoreUrl};
 

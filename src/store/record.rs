@@ -51,6 +51,9 @@ pub struct Call {
     pub bytes: u64,
 }
 
+/// Changes an object that was read.
+pub type Change = Box<dyn FnOnce(&mut Vec<u8>) + Send + Sync>;
+
 /// What goes wrong with a call.
 pub enum Fault {
     /// The call is not made and fails.
@@ -58,7 +61,7 @@ pub enum Fault {
     /// The call is made, and then fails: its answer is lost.
     LoseAnswer(ErrorKind),
     /// What a get has read is changed; other calls are not.
-    Change(Box<dyn FnOnce(&mut Vec<u8>) + Send + Sync>),
+    Change(Change),
     /// The call is made after a pause.
     Delay(Duration),
 }
@@ -138,7 +141,7 @@ struct Pending<'a> {
     store: &'a str,
     call: Call,
     lost: Option<ErrorKind>,
-    change: Option<Box<dyn FnOnce(&mut Vec<u8>) + Send + Sync>>,
+    change: Option<Change>,
 }
 
 impl Pending<'_> {

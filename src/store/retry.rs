@@ -53,10 +53,8 @@ impl Patience {
         let Some(pause) = self.0.next() else {
             return Err(error);
         };
-        let pause = match error.kind {
-            ErrorKind::Unavailable { retry_after: Some(asked) } => pause.max(asked.min(LONGEST_RETRY_AFTER)),
-            _ => pause,
-        };
+        let asked = if let ErrorKind::Unavailable { retry_after } = error.kind { retry_after } else { None };
+        let pause = pause.max(asked.unwrap_or_default().min(LONGEST_RETRY_AFTER));
         tracing::debug!(%error, ?pause, "asking again");
         tokio::time::sleep(pause).await;
         Ok(())

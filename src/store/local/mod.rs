@@ -40,10 +40,10 @@ impl LocalReader {
     pub fn open(fs: Arc<dyn Fs>, root: &Path) -> Result<Self, Error> {
         let reader = Self { fs, root: root.to_owned(), name: root.display().to_string().into() };
         // Through the directory, so that a link to a store is a store.
-        let found = reader.fs.stat(&root.join(".")).or_else(|error| match error.kind() {
-            io::ErrorKind::NotADirectory => reader.fs.stat(root),
-            _ => Err(error),
-        });
+        let found = match reader.fs.stat(&root.join(".")) {
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => reader.fs.stat(root),
+            found => found,
+        };
         match found {
             Ok(stat) if stat.kind == Kind::Dir => Ok(reader),
             Ok(_) => Err(reader.error(ErrorKind::BadAnswer, "open", "", "the path is not a directory")),
@@ -116,16 +116,18 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
     }
 }
 
-/// What a failed file operation means to a caller, and why in words.
+/// What failed file operations mean to a caller, and why in words.
+const MEANINGS: [(io::ErrorKind, ErrorKind, &str); 5] = [
+    (io::ErrorKind::PermissionDenied, ErrorKind::Denied, "permission denied"),
+    (io::ErrorKind::ReadOnlyFilesystem, ErrorKind::Denied, "the file system is read-only"),
+    (io::ErrorKind::StorageFull, ErrorKind::NoSpace, "the disk is full"),
+    (io::ErrorKind::QuotaExceeded, ErrorKind::NoSpace, "the disk quota is used up"),
+    (io::ErrorKind::UnexpectedEof, ErrorKind::Interrupted, "the file became shorter while it was read"),
+];
+
 fn classify(error: &io::Error) -> (ErrorKind, &'static str) {
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => (ErrorKind::Denied, "permission denied"),
-        io::ErrorKind::ReadOnlyFilesystem => (ErrorKind::Denied, "the file system is read-only"),
-        io::ErrorKind::StorageFull => (ErrorKind::NoSpace, "the disk is full"),
-        io::ErrorKind::QuotaExceeded => (ErrorKind::NoSpace, "the disk quota is used up"),
-        io::ErrorKind::UnexpectedEof => (ErrorKind::Interrupted, "the file became shorter while it was read"),
-        _ => (ErrorKind::Io, "the disk operation failed"),
-    }
+    let found = MEANINGS.iter().find(|(kind, ..)| *kind == error.kind());
+    found.map_or((ErrorKind::Io, "the disk operation failed"), |(_, kind, reason)| (*kind, reason))
 }
 
 /// Whether a path names nothing: also when a part of it is a file, or all of it a directory.

@@ -85,14 +85,12 @@ fn make_root(fs: &dyn Fs, root: &Path) -> Result<(), Error> {
     let make = || {
         let missing = root.ancestors().take_while(|path| fs.stat(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound)).count();
         fs.create_dir_all(root, FOLDER_MODE)?;
-        let parents = root.ancestors().skip(1).take(missing).filter(|parent| !parent.as_os_str().is_empty());
-        parents.map(|parent| fs.sync_dir(parent)).collect::<io::Result<()>>()
+        let mut parents = root.ancestors().skip(1).take(missing).filter(|parent| !parent.as_os_str().is_empty());
+        parents.try_for_each(|parent| fs.sync_dir(parent))
     };
     make().map_err(|error| {
-        let (kind, reason) = match error.kind() {
-            io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => (ErrorKind::BadAnswer, "the path is not a directory"),
-            _ => super::classify(&error),
-        };
+        let in_the_way = matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory);
+        let (kind, reason) = if in_the_way { (ErrorKind::BadAnswer, "the path is not a directory") } else { super::classify(&error) };
         Error::new(kind, &root.display().to_string(), "open", "", reason).caused_by(error)
     })
 }
