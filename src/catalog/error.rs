@@ -74,7 +74,7 @@ pub enum Error {
     },
     /// The manifest is the one that was signed, and not valid.
     #[error("the signed manifest is not valid")]
-    Manifest(#[source] ManifestDefect),
+    Manifest(#[source] Box<ManifestDefect>),
     /// The store holds another repository.
     #[error("{store} holds another repository: expected b3:{expected}, found b3:{found}")]
     OtherRepo {
@@ -177,7 +177,18 @@ impl Error {
             Self::NoSuchSnapshot { available: list, .. } | Self::AmbiguousSnapshot { found: list, .. } => {
                 list.iter().map(snapshot_line).collect()
             }
-            _ => Vec::new(),
+            Self::NeedsNewer { .. }
+            | Self::Manifest(_)
+            | Self::OtherRepo { .. }
+            | Self::AlreadyInUse { .. }
+            | Self::StoredRoot { .. }
+            | Self::NoRepo
+            | Self::Contended { .. }
+            | Self::Sign(_)
+            | Self::Plan(_)
+            | Self::State(_)
+            | Self::Store(_)
+            | Self::Task(_) => Vec::new(),
         }
     }
 

@@ -44,7 +44,7 @@ pub async fn fetch_manifest(
     check_release(head, which)?;
     let bytes = fetch_named(sources, &key::manifest(&which.manifest), which.manifest, which.manifest_bytes, progress).await?;
     let (head, which) = (head.clone(), which.clone());
-    tokio::task::spawn_blocking(move || verify_manifest(&head, &which, bytes)).await?.map_err(Error::Manifest)
+    tokio::task::spawn_blocking(move || verify_manifest(&head, &which, bytes).map_err(Box::new)).await?.map_err(Error::Manifest)
 }
 
 /// Fetches a segment of a chunk list, from the first source that has the right bytes.
@@ -92,7 +92,13 @@ fn judge(fetched: Result<Vec<u8>, store::Error>, hash: Hash) -> Result<Vec<u8>, 
             let trouble = match error.kind {
                 ErrorKind::NotFound => ObjectTrouble::Missing,
                 ErrorKind::TooLarge | ErrorKind::BadAnswer => ObjectTrouble::Wrong,
-                _ => ObjectTrouble::Unreachable,
+                ErrorKind::Denied
+                | ErrorKind::Interrupted
+                | ErrorKind::Unreachable
+                | ErrorKind::Unavailable { .. }
+                | ErrorKind::Conflict
+                | ErrorKind::NoSpace
+                | ErrorKind::Io => ObjectTrouble::Unreachable,
             };
             Err((trouble, error.reason))
         }

@@ -147,7 +147,7 @@ async fn settle(
         let decision = trust::decide(&inputs);
         (decision.state.clone(), decision)
     };
-    Ok(blocking(state, move |state| state.update(repo, decide)).await?)
+    blocking(state, move |state| state.update(repo, decide)).await
 }
 
 fn is_withheld(decision: &Decision) -> bool {

@@ -129,7 +129,7 @@ fn sole_repo(state: &StateDir) -> Result<Hash, Error> {
 /// The roots known here and in the stores. What is new is stored, durably.
 async fn newest_chain(stores: &[DynWriteStore], state: &StateDir, repo: Hash) -> Result<RootChain, Error> {
     let known = blocking(state, move |state| state.repo(repo)).await?.ok_or(Error::NoRepo)?;
-    let sources: Vec<DynReadStore> = stores.iter().map(|store| -> DynReadStore { store.clone() }).collect();
+    let sources: Vec<DynReadStore> = stores.iter().cloned().map(|store| store as DynReadStore).collect();
     let offers = newer_roots(&sources, repo, &known, Vec::new(), GRACE).await;
     let extend = move |known: Option<crate::trust::RepoState>| {
         let mut known = known.unwrap_or_default();
