@@ -40,7 +40,7 @@ pub enum ManifestDefect {
         /// The snapshot.
         snapshot: Hash,
         /// The rule.
-        source: ManifestError,
+        source: Box<ManifestError>,
     },
     /// The manifest contradicts the head: the publisher's fault.
     #[error("manifest b3:{snapshot} contradicts its head in {field}: the head says {expected}, the manifest {found}")]
@@ -77,8 +77,8 @@ pub fn verify_manifest(head: &Verified<Head>, which: &SnapshotRef, stored: Vec<u
     if found != snapshot || found_bytes != which.manifest_bytes {
         return Err(ManifestDefect::OtherBytes { expected: snapshot, expected_bytes: which.manifest_bytes, found, found_bytes });
     }
-    let manifest =
-        Manifest::parse_stored(&stored, which.manifest_json_bytes).map_err(|source| ManifestDefect::Invalid { snapshot, source })?;
+    let manifest = Manifest::parse_stored(&stored, which.manifest_json_bytes)
+        .map_err(|source| ManifestDefect::Invalid { snapshot, source: Box::new(source) })?;
     check_agreement(head, which, &manifest)?;
     Ok(Verified::new(manifest, stored, snapshot))
 }

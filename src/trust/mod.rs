@@ -7,6 +7,7 @@
 mod envelope;
 mod key;
 mod manifest;
+mod offer;
 mod policy;
 mod refusal;
 mod roots;
@@ -17,8 +18,10 @@ mod verified;
 pub use envelope::{Envelope, InvalidEnvelope, Signature};
 pub use key::{InvalidKeyFile, KeyId, MAX_FILE_BYTES as MAX_KEY_FILE_BYTES, PublicKey, SecretKey};
 pub use manifest::{ManifestDefect, verify_manifest};
+pub use offer::{Answer, Offer};
 pub use policy::{
-    Accepted, Answer, Decision, Inputs, MAX_NEW_ROOTS, Offer, RELEASE_DATE, Standing, check_current, check_head, choose_repo, decide,
+    Accepted, Decision, Inputs, MAX_NEW_ROOTS, RELEASE_DATE, Standing, begin_chain, check_current, check_head, choose_repo, decide,
+    extend_chain,
 };
 pub use refusal::{ClockProof, Distrust, Reason, Refusal, SourceReason};
 pub use roots::{RootChain, RootDefect, repo_of};

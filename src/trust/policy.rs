@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::{
     envelope::Envelope,
+    offer::{Offer, chain_text, describe, objects, reasons},
     refusal::{ClockProof, Distrust, Reason, Refusal, SourceReason},
     roots::{self, RootChain},
     state::RepoState,
@@ -25,30 +26,6 @@ pub const MAX_NEW_ROOTS: usize = 64;
 
 /// How far clocks may be apart.
 const CLOCK_TOLERANCE: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
-
-/// What a source answered when it was asked for an object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Offer {
-    /// The source's name.
-    pub source: String,
-    /// Its answer.
-    pub answer: Answer,
-}
-
-/// An answer to the question for a root or a head.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// Bytes.
-    Object(Vec<u8>),
-    /// It has no such object.
-    Absent,
-    /// It has one that cannot be what was asked for, for example for its length.
-    Unfit(String),
-    /// It refuses this user.
-    Denied(String),
-    /// It could not be reached, or not in time.
-    Failed(String),
-}
 
 /// Everything that a decision depends on.
 #[derive(Clone, Copy, Debug)]
@@ -184,15 +161,19 @@ fn current_roots(inputs: &Inputs<'_>) -> Result<RootChain, Refusal> {
     let stored = RootChain::from_envelopes(inputs.repo, &inputs.stored.roots)
         .map_err(|e| Refusal::alone(Reason::State { repo: inputs.repo, problem: chain_text(&e) }))?;
     let mut chain = stored.map_or_else(|| first_root(inputs), Ok)?;
-    extend(&mut chain, inputs.roots);
+    extend_chain(&mut chain, inputs.roots);
     Ok(chain)
 }
 
+/// Begins the chain of `repo` with its first root, if that is on offer.
+#[must_use]
+pub fn begin_chain(repo: Hash, offers: &[Offer]) -> Option<RootChain> {
+    let chains = objects(offers).filter_map(|bytes| RootChain::start(repo, bytes).ok());
+    chains.min_by(|a, b| a.newest().bytes().cmp(b.newest().bytes()))
+}
+
 fn first_root(inputs: &Inputs<'_>) -> Result<RootChain, Refusal> {
-    let started = objects(inputs.roots)
-        .filter_map(|bytes| RootChain::start(inputs.repo, bytes).ok())
-        .min_by(|a, b| a.newest().bytes().cmp(b.newest().bytes()));
-    started.ok_or_else(|| {
+    begin_chain(inputs.repo, inputs.roots).ok_or_else(|| {
         let reason = |bytes: &[u8]| match roots::repo_of(bytes) {
             Ok((found, _)) if found != inputs.repo => Reason::PinMismatch { pinned: inputs.repo, found },
             _ => first_root_reason(bytes),
@@ -204,7 +185,7 @@ fn first_root(inputs: &Inputs<'_>) -> Result<RootChain, Refusal> {
 /// Goes on by every root on offer that the chain leads to, unless two different ones fit.
 ///
 /// What does not fit is left aside: whether it is an attack or nonsense, the newest root known stays in force until it expires.
-pub(super) fn extend(chain: &mut RootChain, offers: &[Offer]) {
+pub fn extend_chain(chain: &mut RootChain, offers: &[Offer]) {
     let by_version = by_version(offers);
     for _ in 0..MAX_NEW_ROOTS {
         match next_roots(chain, &by_version).as_slice() {
@@ -276,9 +257,7 @@ fn two_heads(judged: &[(&String, Result<Verified<Head>, Reason>)], best: &Verifi
 
 /// Rule 6 for one answer. A head that fails in several ways is refused for the gravest.
 fn judge(inputs: &Inputs<'_>, chain: &RootChain, floor: Option<&Verified<Head>>, offer: &Offer) -> Result<Verified<Head>, Reason> {
-    let Answer::Object(bytes) = &offer.answer else {
-        return Err(no_object(&offer.answer, |what| Reason::NotAHead { what }));
-    };
+    let bytes = offer.answer.object(|what| Reason::NotAHead { what })?;
     let head = check_head(chain, inputs.channel, bytes)?;
     let against = [floor.and_then(|floor| floor_reason(floor, &head)), time_reason(chain, &head, inputs.now)];
     match against.into_iter().flatten().max_by_key(Reason::gravity) {
@@ -291,7 +270,7 @@ fn floor_reason(floor: &Verified<Head>, head: &Verified<Head>) -> Option<Reason>
     match head.seq.cmp(&floor.seq) {
         std::cmp::Ordering::Less => Some(Reason::Rollback { offered: head.seq, seen: floor.seq }),
         std::cmp::Ordering::Equal if head.hash() != floor.hash() => Some(equivocation("head", head.seq, head.hash(), floor.hash())),
-        _ => None,
+        std::cmp::Ordering::Equal | std::cmp::Ordering::Greater => None,
     }
 }
 
@@ -326,38 +305,9 @@ fn distrust(envelope: &Envelope, head: &Head, repo: Hash, channel: &ChannelName,
     (!root.allows(channel)).then_some(Distrust::ChannelNotAllowed { version: root.version })
 }
 
-fn equivocation(what: &'static str, number: u64, a: Hash, b: Hash) -> Reason {
-    Reason::Equivocation { what, number, payloads: (a.min(b), a.max(b)) }
-}
-
-fn objects(offers: &[Offer]) -> impl Iterator<Item = &[u8]> {
-    offers.iter().filter_map(|offer| match &offer.answer {
-        Answer::Object(bytes) => Some(bytes.as_slice()),
-        Answer::Absent | Answer::Unfit(_) | Answer::Denied(_) | Answer::Failed(_) => None,
-    })
-}
-
-fn reasons(offers: &[Offer], of_object: impl Fn(&[u8]) -> Reason) -> Vec<SourceReason> {
-    let reason = |answer: &Answer| match answer {
-        Answer::Object(bytes) => of_object(bytes),
-        other => no_object(other, |what| Reason::NotARoot { what }),
-    };
-    offers.iter().map(|offer| SourceReason { source: offer.source.clone(), reason: reason(&offer.answer) }).collect()
-}
-
-fn no_object(answer: &Answer, unfit: impl Fn(String) -> Reason) -> Reason {
-    match answer {
-        Answer::Object(_) => unfit("not expected here".to_owned()),
-        Answer::Absent => Reason::Absent,
-        Answer::Unfit(what) => unfit(what.clone()),
-        Answer::Denied(what) => Reason::Denied { what: what.clone() },
-        Answer::Failed(what) => Reason::Network { what: what.clone() },
-    }
-}
-
 fn first_root_reason(bytes: &[u8]) -> Reason {
     match roots::repo_of(bytes) {
-        Ok(_) => Reason::NotARoot { what: "not asked for".to_owned() },
+        Ok((found, _)) => Reason::NotARoot { what: format!("the first root of b3:{found}, not asked for") },
         Err(e) => Reason::NotARoot { what: describe(&e, bytes) },
     }
 }
@@ -366,18 +316,6 @@ fn not_a_head(error: &dyn std::error::Error, bytes: &[u8]) -> Reason {
     Reason::NotAHead { what: describe(error, bytes) }
 }
 
-/// What bytes that cannot be read are, as far as one can see: captive portals and directory listings answer everything with a page.
-fn describe(error: &dyn std::error::Error, bytes: &[u8]) -> String {
-    let looks = if bytes.trim_ascii_start().starts_with(b"<") { "looks like a web page, " } else { "" };
-    format!("{looks}{} bytes; {}", bytes.len(), chain_text(error))
-}
-
-fn chain_text(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(below) = source {
-        text = format!("{text}: {below}");
-        source = below.source();
-    }
-    text
+fn equivocation(what: &'static str, number: u64, a: Hash, b: Hash) -> Reason {
+    Reason::Equivocation { what, number, payloads: (a.min(b), a.max(b)) }
 }

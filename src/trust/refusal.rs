@@ -290,7 +290,8 @@ impl Reason {
 
 impl Refusal {
     /// A refusal that no source is to blame for.
-    pub(super) fn alone(reason: Reason) -> Self {
+    #[must_use]
+    pub fn alone(reason: Reason) -> Self {
         Self { reason, sources: Vec::new() }
     }
 
