@@ -4,6 +4,7 @@
 //! [`journal`], [`writer`], [`swap`] and [`record`], and [`verify`] proves what is there. Everything blocks: call it from
 //! blocking threads. Nothing here knows stores, networks or who may publish.
 
+mod batch;
 mod commit;
 mod error;
 pub mod have;
