@@ -11,8 +11,11 @@ pub mod have;
 pub mod in_use;
 pub mod journal;
 mod layout;
+mod lists;
 pub mod lock;
+mod mounts;
 mod open_files;
+mod pin;
 pub mod plan;
 pub mod read;
 pub mod record;
@@ -22,6 +25,8 @@ pub mod space;
 pub mod staging;
 pub mod swap;
 pub mod target;
+#[cfg(test)]
+mod testing;
 pub mod verify;
 pub mod writer;
 

@@ -245,7 +245,8 @@ fn check_ours(fs: &dyn Fs, path: &Path) -> Result<(), Error> {
     let unsafe_because = |why| Err(Error::StagingUnsafe { path: path.to_owned(), why });
     let stat = fs.stat(path).map_err(Error::io("look at", path))?;
     match stat.kind {
-        Kind::Dir if stat.uid != rustix::process::geteuid().as_raw() => unsafe_because("it belongs to another user"),
+        // Root could have put anything anywhere, so a directory of root's is as good as ours.
+        Kind::Dir if stat.uid != 0 && stat.uid != rustix::process::geteuid().as_raw() => unsafe_because("it belongs to another user"),
         Kind::Dir if stat.mode & 0o077 != 0 => unsafe_because("other users may enter it"),
         Kind::Dir => Ok(()),
         Kind::File | Kind::Symlink | Kind::Special => unsafe_because("it is not a directory"),
