@@ -6,6 +6,8 @@
 
 mod batch;
 mod commit;
+#[cfg(test)]
+mod crash_tests;
 mod error;
 pub mod have;
 pub mod in_use;
@@ -19,6 +21,7 @@ mod pin;
 pub mod plan;
 pub mod read;
 pub mod record;
+mod rehash;
 pub mod scan;
 pub mod secrets;
 pub mod space;
