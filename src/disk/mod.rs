@@ -1,1 +1,27 @@
-//! Under construction.
+//! A data directory on this machine: reading one that is to be published, and building one that is restored.
+//!
+//! Publishing uses [`lock`], [`in_use`], [`scan`], [`secrets`] and [`read`]. Restoring uses [`target`], [`space`], [`staging`],
+//! [`journal`], [`writer`], [`swap`] and [`record`], and [`verify`] proves what is there. Everything blocks: call it from
+//! blocking threads. Nothing here knows stores, networks or who may publish.
+
+mod commit;
+mod error;
+pub mod have;
+pub mod in_use;
+pub mod journal;
+mod layout;
+pub mod lock;
+mod open_files;
+pub mod plan;
+pub mod read;
+pub mod record;
+pub mod scan;
+pub mod secrets;
+pub mod space;
+pub mod staging;
+pub mod swap;
+pub mod target;
+pub mod verify;
+pub mod writer;
+
+pub use error::{Class, Error};

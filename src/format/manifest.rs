@@ -1,4 +1,4 @@
-//! The manifest: the files and chunks of one snapshot (02-format 2.4).
+//! The manifest: the files and chunks of one snapshot (docs/format.md, 2.4).
 
 use std::collections::BTreeMap;
 
@@ -150,5 +150,52 @@ impl Manifest {
     pub fn find(&self, path: &str) -> Option<(usize, &FileEntry)> {
         let index = self.files.binary_search_by(|file| file.path.as_str().cmp(path)).ok()?;
         Some((index, &self.files[index]))
+    }
+}
+
+/// The sums that files with lists keep to their lists: they cannot be known from the manifest alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RowSums {
+    /// Length of the frames of all rows of all files.
+    pub frame_bytes: u64,
+    /// Bytes that lie in holes, of all files.
+    pub hole_bytes: u64,
+}
+
+/// A manifest that is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {}
+
+impl Manifest {
+    /// Puts a manifest together and checks every rule that the manifest alone can break; `sums` go into the totals.
+    ///
+    /// # Errors
+    /// [`ManifestError`] names the first rule that is broken, and where.
+    pub fn new(_about: About, _dirs: Vec<RelPath>, _files: Vec<FileEntry>, _sums: RowSums) -> Result<Self, ManifestError> {
+        todo!()
+    }
+
+    /// Parses JSON of at most `max_bytes`. `open` gives the text from its start; it is read twice, as a stream.
+    ///
+    /// # Errors
+    /// [`ManifestError`] names the first rule that is broken, and where.
+    pub fn parse<R: std::io::Read>(_open: impl Fn() -> R, _max_bytes: u64) -> Result<Self, ManifestError> {
+        todo!()
+    }
+
+    /// Parses a manifest as it is stored, whose JSON has exactly `json_bytes`.
+    ///
+    /// # Errors
+    /// [`ManifestError`] names the first rule that is broken, and where.
+    pub fn parse_stored(_stored: &[u8], _json_bytes: u64) -> Result<Self, ManifestError> {
+        todo!()
+    }
+
+    /// The manifest as it is stored: JSON, compressed at `level` as [`Encoder::new`](super::frame::Encoder::new) has them.
+    ///
+    /// # Errors
+    /// [`ManifestError`] when it would be longer than a manifest may be.
+    pub fn to_stored(&self, _level: i32) -> Result<StoredManifest, ManifestError> {
+        todo!()
     }
 }

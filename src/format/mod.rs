@@ -13,5 +13,7 @@ pub mod list;
 pub mod manifest;
 pub mod root;
 pub mod row;
+pub mod shape;
 pub mod store_info;
 pub mod tar;
+pub mod zeros;
