@@ -72,7 +72,11 @@ codes! {
     /// Anything that has no code of its own.
     Error = "error" => Error,
     /// Reading or writing failed on this machine.
-    Io = "io" => Error,
+    Io = "disk-io" => Error,
+    /// A file that qsync wrote itself cannot be read by this version.
+    StateUnreadable = "state-unreadable" => Error,
+    /// The staging directory was removed during the run.
+    StagingGone = "staging-gone" => Error,
     /// The command line is wrong.
     Usage = "usage" => Usage,
     /// A configuration file is wrong.
@@ -95,14 +99,26 @@ codes! {
     Defect = "defect" => Verification,
     /// Files on disk do not match their manifest.
     Corrupt = "corrupt" => Verification,
-    /// A disk is full, or would be.
-    NoSpace = "no-space" => NoSpace,
+    /// What was restored is not what the manifest lists.
+    NotAsListed = "not-as-listed" => Verification,
+    /// A list of chunks that is needed to check a directory is missing or damaged.
+    ChunkList = "chunk-list" => Verification,
+    /// A disk ran full while it was written.
+    DiskFull = "disk-full" => NoSpace,
+    /// There is less room than the snapshot needs.
+    NotEnoughSpace = "not-enough-space" => NoSpace,
+    /// There are fewer free inodes than the snapshot has files.
+    NotEnoughInodes = "not-enough-inodes" => NoSpace,
     /// The target holds something already.
     TargetNotEmpty = "target-not-empty" => Target,
     /// A process has files in the target open.
     TargetInUse = "target-in-use" => Target,
     /// The target is a place where no database may go.
-    TargetUnsafe = "target-unsafe" => Target,
+    TargetRefused = "target-refused" => Target,
+    /// The snapshot would write a file that holds a node's identity.
+    TargetIdentity = "target-identity" => Target,
+    /// The staging directory is not this user's alone.
+    StagingUnsafe = "staging-unsafe" => Target,
     /// The partial restore in the target is of another channel or snapshot.
     OtherSnapshot = "other-snapshot" => Target,
     /// The network or the other side failed for now.
@@ -127,14 +143,20 @@ codes! {
     Rollback = "rollback" => Trust,
     /// Two different heads with one number.
     Equivocation = "equivocation" => Trust,
-    /// The data directory holds key material.
-    Secret = "secret" => Source,
-    /// A process has the data directory open, or it cannot be seen whether one has.
+    /// The data directory holds what looks like key material.
+    SourceSecrets = "source-secrets" => Source,
+    /// A process has the data directory open.
     SourceInUse = "source-in-use" => Source,
+    /// It cannot be told whether a process has the data directory open.
+    SourceUseUnknown = "source-use-unknown" => Source,
     /// A file changed while it was read.
     SourceChanged = "source-changed" => Source,
-    /// The data directory holds a link, a device or a name that cannot be published.
-    SourceUnfit = "source-unfit" => Source,
+    /// A name in the data directory is outside the path grammar.
+    SourceName = "source-name" => Source,
+    /// An entry of the data directory is neither a file nor a directory.
+    SourceKind = "source-kind" => Source,
+    /// Two names in the data directory differ only in case.
+    SourceCaseTwins = "source-case-twins" => Source,
     /// The block height is below that of the published snapshot.
     HeightBelowHead = "height-below-head" => Source,
     /// Ended by SIGINT.

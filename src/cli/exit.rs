@@ -7,7 +7,10 @@ use std::error::Error as StdError;
 use serde::Serialize;
 
 use super::code::{Code, Exit};
-use crate::store::{self, ErrorKind, InvalidStoreUrl};
+use crate::{
+    disk,
+    store::{self, ErrorKind, InvalidStoreUrl},
+};
 
 /// A command that did not do what it was asked to, ready to be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +31,13 @@ impl Failure {
 
     /// A failure that says what an error and its causes say.
     pub(crate) fn from_error(code: Code, error: &dyn StdError) -> Self {
-        let chain = std::iter::successors(Some(error), |e| e.source());
-        Self { code, messages: chain.map(ToString::to_string).collect(), hints: Vec::new() }
+        let mut failure = Self::new(code, error.to_string());
+        let mut below = error.source();
+        while let Some(cause) = below {
+            failure.messages.push(cause.to_string());
+            below = cause.source();
+        }
+        failure
     }
 
     /// A command line that cannot be carried out.
@@ -108,12 +116,14 @@ impl Classify for store::Error {
         match self.kind {
             ErrorKind::NotFound => (Code::NotFound, one("check the address of the store and the name of the channel")),
             ErrorKind::Denied => (Code::Denied, one("check that this user may read or write the store")),
-            ErrorKind::TooLarge | ErrorKind::Conflict => (Code::Defect, one("the store is damaged or serves something else: name another with --from")),
+            ErrorKind::TooLarge | ErrorKind::Conflict => {
+                (Code::Defect, one("the store is damaged or serves something else: name another with --from"))
+            }
             ErrorKind::Interrupted | ErrorKind::Unreachable | ErrorKind::Unavailable { .. } => {
                 (Code::Network, one("run the same command again later, or add another source with --from"))
             }
             ErrorKind::BadAnswer => (Code::BadAnswer, one("check the address: a proxy, a login page or another server may answer there")),
-            ErrorKind::NoSpace => (Code::NoSpace, one("free space where the store is and run the same command again")),
+            ErrorKind::NoSpace => (Code::DiskFull, one("free space where the store is and run the same command again")),
             ErrorKind::Io => (Code::Io, Vec::new()),
         }
     }
@@ -123,6 +133,48 @@ impl Classify for InvalidStoreUrl {
     fn classify(&self) -> (Code, Vec<String>) {
         (Code::Usage, Vec::new())
     }
+}
+
+impl Classify for disk::Error {
+    fn classify(&self) -> (Code, Vec<String>) {
+        match self {
+            Self::Io { .. } => (Code::Io, Vec::new()),
+            Self::NoSpace { .. } => (Code::DiskFull, one("free space there and run the same command again: what is verified is kept")),
+            Self::TooSmall { .. } => (Code::NotEnoughSpace, one("free space there, or name a directory on another file system")),
+            Self::TooFewInodes { .. } => (Code::NotEnoughInodes, one("delete files there, or name a directory on another file system")),
+            Self::Locked { .. } => (Code::Locked, one("wait for the other run to end, or stop it and run the same command again")),
+            Self::SourceName { .. } => (Code::SourceName, one("rename it, or publish a directory without it")),
+            Self::SourceKind { .. } => (Code::SourceKind, one("publish a directory that holds the files themselves")),
+            Self::SourceTwins { .. } => (Code::SourceCaseTwins, one("rename one of them, or publish a directory without it")),
+            Self::SourceChanged { .. } => (Code::SourceChanged, one("stop the node, or publish a copy that nothing writes to")),
+            Self::SourceSecrets { findings } => (Code::SourceSecrets, secrets(findings)),
+            Self::SourceInUse { .. } => (Code::SourceInUse, one("stop the node and run the same command again")),
+            Self::SourceUseUnknown { .. } => {
+                (Code::SourceUseUnknown, one("run as the node's user or as root, or add --assume-stopped if the node is stopped for sure"))
+            }
+            Self::TargetRefused { .. } => (Code::TargetRefused, one("name a directory of the database's own with --to")),
+            Self::TargetNotEmpty { .. } => {
+                (Code::TargetNotEmpty, one("add --replace to put the new database in its place when it is complete"))
+            }
+            Self::TargetInUse { .. } => (Code::TargetInUse, one("stop the node and run the same command again")),
+            Self::TargetIdentity { .. } => (Code::TargetIdentity, one("tell the publisher: a snapshot must not contain a node's identity")),
+            Self::StagingUnsafe { .. } => (Code::StagingUnsafe, one("remove it, or run as the user who owns it")),
+            Self::StagingGone { .. } => (Code::StagingGone, one("run the same command again; it starts over")),
+            Self::Unreadable { .. } => {
+                (Code::StateUnreadable, one("use the release of qsync that wrote it, or add --discard to start over"))
+            }
+            Self::NotAsListed { .. } => (Code::NotAsListed, one("run the same command again with --discard")),
+            Self::List { .. } => (Code::ChunkList, one("name a source with --from, or restore again")),
+            Self::Stopped => (Code::Interrupted, Vec::new()),
+        }
+    }
+}
+
+/// What to do about each of the first findings.
+fn secrets(findings: &[disk::secrets::Finding]) -> Vec<String> {
+    let shown = findings.iter().take(20).map(|f| format!("{} ({}): move it away, or add --allow-secret {}", f.path, f.rule, f.path));
+    let rest = (findings.len() > 20).then(|| format!("and {} more", findings.len() - 20));
+    shown.chain(rest).collect()
 }
 
 impl<E: Classify> From<E> for Failure {
@@ -137,7 +189,14 @@ mod tests {
 
     fn store_error(kind: ErrorKind) -> store::Error {
         let below = std::io::Error::other("connection reset");
-        store::Error { kind, store: "https://a".into(), action: "get", key: "chunks/aa".into(), reason: "it broke".into(), source: Some(below.into()) }
+        store::Error {
+            kind,
+            store: "https://a".into(),
+            action: "get",
+            key: "chunks/aa".into(),
+            reason: "it broke".into(),
+            source: Some(below.into()),
+        }
     }
 
     #[test]

@@ -28,7 +28,12 @@ pub(crate) async fn open_sources(words: &[String], config: &Config, fs: &Arc<dyn
 ///
 /// # Errors
 /// As [`open_sources`].
-pub(crate) async fn open_targets(words: &[String], create: Create, config: &Config, fs: &Arc<dyn Fs>) -> Result<Vec<DynWriteStore>, Failure> {
+pub(crate) async fn open_targets(
+    words: &[String],
+    create: Create,
+    config: &Config,
+    fs: &Arc<dyn Fs>,
+) -> Result<Vec<DynWriteStore>, Failure> {
     let mut targets = Vec::new();
     for url in locate_all("--to", words, config)? {
         targets.push(url.open_write(Arc::clone(fs), create).await?);

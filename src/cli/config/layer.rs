@@ -44,7 +44,8 @@ impl Setting {
 impl Layer {
     /// Reads a file that must be there.
     pub(super) fn read(file: &Path) -> Result<Self, Failure> {
-        let unreadable = |e: io::Error| Failure::from_error(Code::Config, &e).context(format!("the configuration {} cannot be read", file.display()));
+        let unreadable =
+            |e: io::Error| Failure::from_error(Code::Config, &e).context(format!("the configuration {} cannot be read", file.display()));
         if fs::metadata(file).map_err(unreadable)?.len() > MAX_BYTES {
             return Err(Failure::new(Code::Config, format!("the configuration {} is larger than {MAX_BYTES} bytes", file.display())));
         }

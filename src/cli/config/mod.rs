@@ -7,7 +7,7 @@ mod layer;
 mod schema;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -82,7 +82,7 @@ impl Config {
         match only {
             Some(file) => Self::from_layers(vec![layer::Layer::read(file)?]),
             None => {
-                let layers = default_files().iter().filter_map(|file| layer::Layer::read_if_there(file).transpose());
+                let layers = default_files().into_iter().filter_map(|file| layer::Layer::read_if_there(&file).transpose());
                 Self::from_layers(layers.collect::<Result<_, _>>()?)
             }
         }
@@ -115,13 +115,13 @@ impl Config {
 
     /// Every source that any channel names, without repetition.
     pub(crate) fn all_sources(&self) -> Vec<String> {
-        let mut all: Vec<String> = Vec::new();
-        for source in self.values.channels.values().flat_map(|channel| &channel.from) {
-            if !all.contains(source) {
-                all.push(source.clone());
-            }
-        }
-        all
+        let named: BTreeSet<_> = self.values.channels.values().flat_map(|channel| &channel.from).cloned().collect();
+        named.into_iter().collect()
+    }
+
+    /// Every source and every store that any channel names, as they are written.
+    pub(crate) fn all_stores(&self) -> impl Iterator<Item = String> {
+        self.values.channels.values().flat_map(|channel| channel.from.iter().chain(&channel.to)).cloned()
     }
 }
 

@@ -20,11 +20,28 @@ const PERIOD: Duration = Duration::from_millis(500);
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 enum Line<'a> {
-    Phase { phase: &'a str, total_bytes: Option<u64> },
-    Progress { phase: &'a str, done_bytes: u64, total_bytes: Option<u64>, bytes_per_second: u64, seconds_left: Option<u64>, sources: BTreeMap<&'a str, Source> },
-    SourceFailed { source: &'a str, reason: &'a str },
-    Warning { text: &'a str },
-    Note { text: &'a str },
+    Phase {
+        phase: &'a str,
+        total_bytes: Option<u64>,
+    },
+    Progress {
+        phase: &'a str,
+        done_bytes: u64,
+        total_bytes: Option<u64>,
+        bytes_per_second: u64,
+        seconds_left: Option<u64>,
+        sources: BTreeMap<&'a str, Source>,
+    },
+    SourceFailed {
+        source: &'a str,
+        reason: &'a str,
+    },
+    Warning {
+        text: &'a str,
+    },
+    Note {
+        text: &'a str,
+    },
 }
 
 /// A source in a `progress` line.

@@ -61,7 +61,6 @@ impl Tally {
         let left = self.total_bytes?.saturating_sub(self.done_bytes);
         left.checked_div(self.rate(at)).map(Duration::from_secs)
     }
-
 }
 
 #[cfg(test)]
