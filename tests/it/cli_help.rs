@@ -26,7 +26,7 @@ fn help_of_a_verb_shows_its_examples_first_and_names_the_variables() {
     let home = tempfile::tempdir().unwrap();
     let help = stdout(&qsync(home.path(), &["restore", "--help"]).assert().success());
     assert!(help.starts_with("Examples:\n  qsync restore "), "{help}");
-    assert!(help.contains("[env: QSYNC_MEMORY=]") && help.contains("[env: QSYNC_FROM, separated by white space]"), "{help}");
+    assert!(help.contains("[env: QSYNC_MEMORY]") && help.contains("[env: QSYNC_FROM, separated by white space]"), "{help}");
 }
 
 #[test]
@@ -40,7 +40,15 @@ fn version_is_that_of_the_package() {
 fn an_unknown_flag_is_refused_with_the_one_that_was_meant() {
     let home = tempfile::tempdir().unwrap();
     let ran = qsync(home.path(), &["list", "--form", "./store"]).assert().code(2);
-    insta::assert_snapshot!(stderr(&ran), @"");
+    insta::assert_snapshot!(stderr(&ran), @r"
+    error: unexpected argument '--form' found
+
+      tip: a similar argument exists: '--from'
+
+    Usage: qsync list --from <SOURCE>
+
+    For more information, try '--help'.
+    ");
 }
 
 #[test]

@@ -118,6 +118,10 @@ mod tests {
         };
         let rows = [row(true, Some(24_187_312), "2026-11-20T03:00:12Z"), row(false, None, "2026-11-18T03:00:12Z")];
         let text: String = table(&rows, now).to_string().lines().map(|line| format!("{}\n", line.trim())).collect();
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r"
+        CHANNEL        SNAPSHOT          HEIGHT     AGE     SIZE   STORED  SOURCES
+        kusama/pruned  0d197521d9a4 *  24187312  8h 59m  5.0 GiB  2.0 GiB  cdn raw
+        kusama/pruned  0d197521d9a4           -   2d 8h  5.0 GiB        -  cdn raw
+        ");
     }
 }

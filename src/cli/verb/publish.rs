@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn the_summary_tells_what_was_published_and_where() {
         insta::assert_snapshot!(text(&summary(&[None])), @r"
-        published: kusama/pruned 4eb7c5a41feb, height 99, head 12
+        published: kusama/pruned 0d197521d9a4, height 99, head 12
         4 files, 5.0 MiB; read 4.0 MiB, already published 1.0 MiB, holes 0 B; 1.2 s
           /srv/a: 7 objects, 3.0 MiB
         ");

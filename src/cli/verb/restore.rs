@@ -195,7 +195,7 @@ mod tests {
             seconds: 2.0,
         };
         insta::assert_snapshot!(text(&summary), @r"
-        restored: kusama/pruned 4eb7c5a41feb in /srv/db
+        restored: kusama/pruned 0d197521d9a4 in /srv/db
         4 files, 5.0 MiB; fetched 4.0 MiB, reused 0 B, written 5.0 MiB, holes 0 B; 1 retries; 2.0 s, 2.5 MiB/s
           /a: 3 objects, 2.0 MiB
           https://b: 3 objects, 2.0 MiB; 1 errors, 0 wrong answers, the last: reset

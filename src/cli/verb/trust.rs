@@ -11,7 +11,7 @@ use crate::{
 
 const ADD_EXAMPLES: &str = "\
 Examples:
-  qsync trust add b3:4eb7c5a41feb…
+  qsync trust add b3:0d197521d9a4…
 ";
 const LIST_EXAMPLES: &str = "\
 Examples:
@@ -19,11 +19,11 @@ Examples:
 ";
 const SHOW_EXAMPLES: &str = "\
 Examples:
-  qsync trust show b3:4eb7c5a41feb…
+  qsync trust show b3:0d197521d9a4…
 ";
 const RESET_EXAMPLES: &str = "\
 Examples:
-  qsync trust reset b3:4eb7c5a41feb… --yes
+  qsync trust reset b3:0d197521d9a4… --yes
 ";
 
 /// Show or change which repositories this machine trusts

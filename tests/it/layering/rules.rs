@@ -101,7 +101,7 @@ fn names(code: &str, word: &str) -> bool {
 fn bad_makers(path: &str, code: &str) -> Vec<String> {
     let made = |name: &str, home: &str| {
         let literal = [format!("{name} {{"), format!("{name}{{"), format!("{name}(")];
-        let declared = [format!("struct {name}"), format!("impl {name}"), format!("-> {name}"), format!("for {name}"), format!("&{name}")];
+        let declared = [format!("struct {name}"), format!("impl {name}"), format!("-> {name}"), format!("for {name}")];
         let here = code.lines().any(|line| literal.iter().any(|l| names(line, l)) && !declared.iter().any(|d| line.contains(d)));
         (module_of(path) != Some(home) && here).then(|| format!("{name} is made in {home} only"))
     };
