@@ -1,3 +1,7 @@
-//! The `qsync` command.
+//! The `qsync` command. Everything it does is in [`qsync::cli`].
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    qsync::cli::main()
+}

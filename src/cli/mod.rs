@@ -1,1 +1,85 @@
-//! Under construction.
+//! The command line: arguments, configuration, output, signals, exit codes. The only part that knows of them.
+//!
+//! A verb is a file in `verb` with its arguments and its `run`, which calls the library and shows what came of it.
+
+mod args;
+mod ask;
+mod code;
+mod config;
+mod context;
+mod env;
+mod exit;
+mod logging;
+mod output;
+mod owner;
+mod progress;
+mod signals;
+mod stores;
+mod values;
+mod verb;
+
+use std::process::ExitCode;
+
+pub use code::{Code, Exit};
+
+use self::{args::Cli, context::Context, exit::Failure, output::Output, signals::Signals};
+use crate::progress::Stop;
+
+/// Runs the command line of this process and says how it ended.
+pub fn main() -> ExitCode {
+    let exit = match args::parse(std::env::args_os()) {
+        Ok(cli) => run(cli),
+        Err(error) => refuse_arguments(&error),
+    };
+    ExitCode::from(if exit == Exit::Ok && output::lost() { Exit::Error } else { exit } as u8)
+}
+
+fn run(cli: Cli) -> Exit {
+    logging::start(cli.global.verbose);
+    let output = Output::new(context::format(cli.global.json));
+    let ended = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(run_verb(cli, output)),
+        Err(e) => Err(Failure::from_error(Code::Error, &e).context("cannot start")),
+    };
+    match ended {
+        Ok(()) => Exit::Ok,
+        Err(failure) => {
+            output.failure(&failure);
+            failure.exit()
+        }
+    }
+}
+
+async fn run_verb(cli: Cli, output: Output) -> Result<(), Failure> {
+    let stop = Stop::new();
+    let signals = Signals::listen(stop.clone()).map_err(|e| Failure::from_error(Code::Error, &e).context("cannot listen for signals"))?;
+    let context = Context::new(&cli.global, output, stop)?;
+    let resumable = cli.verb.is_resumable();
+    let ended = cli.verb.run(&context).await;
+    context.finish_progress();
+    ended.map_err(|failure| match signals.received() {
+        Some(code) => interrupted(failure, code, resumable),
+        None => failure,
+    })
+}
+
+/// A run that a signal ended: that is why it failed, whatever it says itself.
+fn interrupted(failure: Failure, code: Code, resumable: bool) -> Failure {
+    let failure = Failure { code, hints: Vec::new(), ..failure }.context(format!("interrupted by {}", signals::name(code)));
+    if resumable { failure.hint("resume with the same command") } else { failure }
+}
+
+/// Shows what is wrong with the arguments; also `--help` and `--version`, which are no failures.
+fn refuse_arguments(error: &clap::Error) -> Exit {
+    let text = error.render().to_string();
+    if !error.use_stderr() {
+        output::stdout(text.as_bytes());
+        return Exit::Ok;
+    }
+    output::stderr(&text);
+    if std::env::args_os().any(|arg| arg == "--json") {
+        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        output::json_line(&Failure::usage(message).hint("qsync --help lists the commands and their options").to_json());
+    }
+    Exit::Usage
+}

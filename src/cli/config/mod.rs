@@ -1,0 +1,132 @@
+//! The configuration files: which are read, how they are merged, and what they say.
+//!
+//! `--config` (or `QSYNC_CONFIG`) names the one file that counts. Without it the user's file is laid over the
+//! machine's, key by key. A file in the working directory is never read: it could set trust.
+
+mod layer;
+mod schema;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+use super::{
+    exit::Failure,
+    values::{ChunkSizeArg, Pin, Span, from_text},
+};
+use crate::types::ChannelName;
+
+pub(crate) use layer::Setting;
+pub(crate) use schema::nearest;
+
+/// What all files together say, typed, and where each value comes from.
+#[derive(Debug, Default)]
+pub(crate) struct Config {
+    /// The files that were read, the strongest last.
+    pub(crate) files: Vec<PathBuf>,
+    /// Every value, sorted by key.
+    pub(crate) settings: Vec<Setting>,
+    values: Values,
+}
+
+/// The values of the schema.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Values {
+    state_dir: Option<PathBuf>,
+    #[serde(default)]
+    stores: BTreeMap<String, Store>,
+    #[serde(default)]
+    channels: BTreeMap<ChannelName, Channel>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Store {
+    url: String,
+}
+
+/// What is configured for one channel.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct Channel {
+    /// The pinned repository.
+    #[serde(default, deserialize_with = "from_text")]
+    pub(crate) trust: Option<Pin>,
+    /// Where it is restored from.
+    #[serde(default)]
+    pub(crate) from: Vec<String>,
+    /// Where it is published to.
+    #[serde(default)]
+    pub(crate) to: Vec<String>,
+    /// The node's data directory.
+    pub(crate) data_dir: Option<PathBuf>,
+    /// How long a head is valid.
+    #[serde(default, deserialize_with = "from_text")]
+    pub(crate) head_lifetime: Option<Span>,
+    /// Snapshots that stay beside the newest.
+    pub(crate) keep_last: Option<usize>,
+    /// Distance between cuts.
+    #[serde(default, deserialize_with = "from_text")]
+    pub(crate) chunk_size: Option<ChunkSizeArg>,
+    /// zstd level.
+    pub(crate) level: Option<i32>,
+}
+
+impl Config {
+    /// Reads `only` if it is given, else the machine's and the user's file where they exist.
+    ///
+    /// # Errors
+    /// When a file cannot be read, is not TOML, has a key that means nothing or a value of the wrong kind.
+    pub(crate) fn load(only: Option<&Path>) -> Result<Self, Failure> {
+        match only {
+            Some(file) => Self::from_layers(vec![layer::Layer::read(file)?]),
+            None => {
+                let layers = default_files().into_iter().filter_map(|file| layer::Layer::read_if_there(&file).transpose());
+                Self::from_layers(layers.collect::<Result<_, _>>()?)
+            }
+        }
+    }
+
+    fn from_layers(layers: Vec<layer::Layer>) -> Result<Self, Failure> {
+        let (settings, values) = layer::merge(&layers)?;
+        Ok(Self { files: layers.into_iter().map(|layer| layer.file).collect(), settings, values })
+    }
+
+    /// The configured state directory.
+    pub(crate) fn state_dir(&self) -> Option<&Path> {
+        self.values.state_dir.as_deref()
+    }
+
+    /// What is configured for a channel; nothing when it is not there.
+    pub(crate) fn channel(&self, name: &ChannelName) -> Channel {
+        self.values.channels.get(name).cloned().unwrap_or_default()
+    }
+
+    /// The URL of a named store.
+    pub(crate) fn store_url(&self, name: &str) -> Option<&str> {
+        self.values.stores.get(name).map(|store| store.url.as_str())
+    }
+
+    /// The names of all stores.
+    pub(crate) fn store_names(&self) -> Vec<&str> {
+        self.values.stores.keys().map(String::as_str).collect()
+    }
+
+    /// Every source that any channel names, without repetition.
+    pub(crate) fn all_sources(&self) -> Vec<String> {
+        let named: BTreeSet<_> = self.values.channels.values().flat_map(|channel| &channel.from).cloned().collect();
+        named.into_iter().collect()
+    }
+
+    /// Every source and every store that any channel names, as they are written.
+    pub(crate) fn all_stores(&self) -> impl Iterator<Item = String> {
+        self.values.channels.values().flat_map(|channel| channel.from.iter().chain(&channel.to)).cloned()
+    }
+}
+
+/// The machine's file, then the user's.
+fn default_files() -> Vec<PathBuf> {
+    let user = super::env::directory("XDG_CONFIG_HOME", ".config").map(|home| home.join("qsync/config.toml"));
+    std::iter::once(PathBuf::from("/etc/qsync/config.toml")).chain(user).collect()
+}

@@ -1,0 +1,103 @@
+//! The keys that a configuration file may have, and what to say of any other.
+
+use toml::{Table, Value};
+
+/// What may stand at a place of the file.
+pub(super) enum Shape {
+    /// A value; its type is checked when it is read.
+    Leaf,
+    /// A table with these keys.
+    Keys(&'static [(&'static str, Shape)]),
+    /// A table whose keys are the user's, each with this below it.
+    Each(&'static Shape),
+}
+
+/// The whole file.
+pub(super) const FILE: Shape =
+    Shape::Keys(&[("state_dir", Shape::Leaf), ("stores", Shape::Each(&STORE)), ("channels", Shape::Each(&CHANNEL))]);
+
+const STORE: Shape = Shape::Keys(&[("url", Shape::Leaf)]);
+
+const CHANNEL: Shape = Shape::Keys(&[
+    ("trust", Shape::Leaf),
+    ("from", Shape::Leaf),
+    ("to", Shape::Leaf),
+    ("data_dir", Shape::Leaf),
+    ("head_lifetime", Shape::Leaf),
+    ("keep_last", Shape::Leaf),
+    ("chunk_size", Shape::Leaf),
+    ("level", Shape::Leaf),
+]);
+
+/// A key that means nothing.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Unknown {
+    /// Where it stands, for example `channels."kusama/pruned".form`.
+    pub(super) key: String,
+    /// The key that may have been meant.
+    pub(super) meant: Option<&'static str>,
+}
+
+/// Finds the first key of `table` that `shape` does not know.
+pub(super) fn unknown_key(table: &Table, shape: &Shape) -> Option<Unknown> {
+    table.iter().find_map(|(key, value)| {
+        let inner = match shape {
+            Shape::Leaf => return None,
+            Shape::Each(inner) => inner,
+            Shape::Keys(keys) => match keys.iter().find(|(name, _)| name == key) {
+                Some((_, inner)) => inner,
+                None => return Some(Unknown { key: quoted(key), meant: nearest(key, keys.iter().map(|(name, _)| *name)) }),
+            },
+        };
+        let below = value.as_table().and_then(|below| unknown_key(below, inner))?;
+        Some(Unknown { key: format!("{}.{}", quoted(key), below.key), ..below })
+    })
+}
+
+/// Flattens a file into its values, each with the path of keys that leads to it.
+pub(super) fn leaves(table: &Table) -> Vec<(Vec<String>, Value)> {
+    table
+        .iter()
+        .flat_map(|(key, value)| match value {
+            Value::Table(below) => {
+                leaves(below).into_iter().map(|(path, value)| (std::iter::once(key.clone()).chain(path).collect(), value)).collect()
+            }
+            leaf => vec![(vec![key.clone()], leaf.clone())],
+        })
+        .collect()
+}
+
+/// A key as TOML writes it.
+pub(super) fn quoted(key: &str) -> String {
+    let bare = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
+    if bare { key.to_owned() } else { Value::String(key.to_owned()).to_string() }
+}
+
+/// The candidate that `word` may be a misspelling of.
+pub(crate) fn nearest<T: AsRef<str>>(word: &str, candidates: impl IntoIterator<Item = T>) -> Option<T> {
+    let scored = candidates.into_iter().map(|candidate| (strsim::jaro_winkler(word, candidate.as_ref()), candidate));
+    scored.filter(|(score, _)| *score > 0.8).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unknown(text: &str) -> Option<Unknown> {
+        unknown_key(&text.parse().unwrap(), &FILE)
+    }
+
+    #[test]
+    fn finds_unknown_keys_at_every_depth_and_guesses_what_was_meant() {
+        assert_eq!(unknown("state_dri = '/x'"), Some(Unknown { key: "state_dri".into(), meant: Some("state_dir") }));
+        assert_eq!(unknown("[stores.a]\nurll = 'x'"), Some(Unknown { key: "stores.a.urll".into(), meant: Some("url") }));
+        let deep = unknown("[channels.\"kusama/pruned\"]\nform = []").unwrap();
+        assert_eq!((deep.key.as_str(), deep.meant), ("channels.\"kusama/pruned\".form", Some("from")));
+        assert_eq!(unknown("zzz = 1").unwrap().meant, None);
+    }
+
+    #[test]
+    fn names_of_stores_and_channels_are_the_users() {
+        assert_eq!(unknown("[stores.anything]\nurl = 'x'\n[channels.\"a/b\"]\nfrom = []"), None);
+    }
+}

@@ -1,0 +1,116 @@
+//! What every verb has at hand: configuration, state directory, output, progress, and the request to stop.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    args::GlobalArgs,
+    code::Code,
+    config::Config,
+    env,
+    exit::Failure,
+    output::{Format, Output},
+    progress::{self, Receiver},
+    stores,
+};
+use crate::{
+    fs::{Fs, RealFs},
+    progress::{Progress, Stop},
+    store::{Create, DynReadStore, DynWriteStore},
+    types::Timestamp,
+};
+
+/// Made once, before the verb runs.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// What the configuration says.
+    pub(crate) config: Config,
+    /// Where results go.
+    pub(crate) output: Output,
+    /// The request to stop.
+    pub(crate) stop: Stop,
+    /// The time, given once.
+    pub(crate) now: Timestamp,
+    /// The machine's file system.
+    pub(crate) fs: Arc<dyn Fs>,
+    receiver: Arc<dyn Receiver>,
+    state_dir: Option<PathBuf>,
+}
+
+impl Context {
+    /// Reads the configuration and prepares the output.
+    ///
+    /// # Errors
+    /// When a configuration file is wrong.
+    pub(crate) fn new(global: &GlobalArgs, output: Output, stop: Stop) -> Result<Self, Failure> {
+        let config = Config::load(global.config.as_deref())?;
+        let configured = config.state_dir().map(Path::to_owned);
+        Ok(Self {
+            state_dir: global.state_dir.clone().or(configured).or_else(env::default_state_dir),
+            receiver: progress::receiver(global.progress, output.format(), global.quiet),
+            fs: Arc::new(RealFs),
+            now: Timestamp::now(),
+            config,
+            output,
+            stop,
+        })
+    }
+
+    /// The state directory.
+    ///
+    /// # Errors
+    /// When nothing says where it is.
+    pub(crate) fn state_dir(&self) -> Result<PathBuf, Failure> {
+        let unset = || Failure::new(Code::Config, "no state directory: HOME is not set").hint("add --state-dir DIR");
+        self.state_dir.clone().ok_or_else(unset)
+    }
+
+    /// Where events go.
+    pub(crate) fn progress(&self) -> Arc<dyn Progress> {
+        Arc::<dyn Receiver>::clone(&self.receiver)
+    }
+
+    /// Clears the screen of progress, so that results can be printed.
+    pub(crate) fn finish_progress(&self) {
+        self.receiver.finish();
+    }
+
+    /// Opens the stores to read from.
+    ///
+    /// # Errors
+    /// When there is none, or one of them names nothing or cannot be opened.
+    pub(crate) async fn sources(&self, words: &[String]) -> Result<Vec<DynReadStore>, Failure> {
+        stores::open_sources(words, &self.config, &self.fs).await
+    }
+
+    /// Opens the stores to write to.
+    ///
+    /// # Errors
+    /// As [`Context::sources`].
+    pub(crate) async fn targets(&self, words: &[String], create: Create) -> Result<Vec<DynWriteStore>, Failure> {
+        stores::open_targets(words, create, &self.config, &self.fs).await
+    }
+
+    /// Waits for `work`, but drops it when somebody asks to stop: for work that leaves nothing half done.
+    ///
+    /// # Errors
+    /// Those of the work, or that it was stopped.
+    pub(crate) async fn until_stopped<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        tokio::select! {
+            done = work => done,
+            () = self.stop.wait() => Err(Failure::new(Code::Interrupted, "stopped before the end")),
+        }
+    }
+
+    /// As many threads as this machine has, unless told otherwise.
+    pub(crate) fn threads(&self, told: Option<usize>) -> usize {
+        told.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1).max(1)
+    }
+}
+
+/// Form of the output before the configuration is read.
+pub(crate) fn format(json: bool) -> Format {
+    if json { Format::Json } else { Format::Text }
+}

@@ -1,0 +1,122 @@
+//! Standard output and standard error, written to so that a reader who goes away ends nothing.
+//!
+//! `println!` panics when the other end of a pipe is closed. A restore that runs for hours must outlive
+//! the `head` it was piped into.
+
+use std::{
+    io::{self, ErrorKind, IsTerminal, Write},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use serde::Serialize;
+
+use super::exit::Failure;
+
+/// What the user wants to see of a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// Text for people.
+    Text,
+    /// JSON Lines; the last one is the summary or the error.
+    Json,
+}
+
+/// Writes results to standard output.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Output {
+    format: Format,
+}
+
+/// The last line of `--json` when a command succeeds.
+#[derive(Serialize)]
+struct SummaryLine<'a, T: Serialize> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    command: &'static str,
+    #[serde(flatten)]
+    summary: &'a T,
+}
+
+impl Output {
+    /// Writes in `format`.
+    pub(crate) fn new(format: Format) -> Self {
+        Self { format }
+    }
+
+    /// The form of results.
+    pub(crate) fn format(self) -> Format {
+        self.format
+    }
+
+    /// Shows what a command did: `text` to people, or the summary as the last JSON line.
+    pub(crate) fn summary<T: Serialize>(self, command: &'static str, summary: &T, text: impl FnOnce(&T) -> String) {
+        match self.format {
+            Format::Text => stdout(text(summary).as_bytes()),
+            Format::Json => json_line(&SummaryLine { kind: "summary", command, summary }),
+        }
+    }
+
+    /// Shows one of many results: `text` to people, or a JSON line.
+    pub(crate) fn item<T: Serialize>(self, kind: &'static str, item: &T, text: impl FnOnce(&T) -> String) {
+        match self.format {
+            Format::Text => stdout(text(item).as_bytes()),
+            Format::Json => json_line(&ItemLine { kind, item }),
+        }
+    }
+
+    /// Shows why a command failed.
+    pub(crate) fn failure(self, failure: &Failure) {
+        stderr(&failure.to_text());
+        if self.format == Format::Json {
+            json_line(&failure.to_json());
+        }
+    }
+}
+
+/// One of many results.
+#[derive(Serialize)]
+struct ItemLine<'a, T: Serialize> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(flatten)]
+    item: &'a T,
+}
+
+/// Writes one value as a line of JSON to standard output.
+pub(crate) fn json_line<T: Serialize>(value: &T) {
+    stdout(&json_bytes(value));
+}
+
+/// One value as a line of JSON.
+pub(crate) fn json_bytes<T: Serialize>(value: &T) -> Vec<u8> {
+    let mut line = serde_json::to_vec(value).expect("what is shown has text keys and writes to memory");
+    line.push(b'\n');
+    line
+}
+
+/// Whether something could not be written to standard output although somebody may be reading.
+static LOST: AtomicBool = AtomicBool::new(false);
+
+/// Writes to standard output. A closed pipe is no error, for nobody reads any more; [`lost`] tells of any other.
+pub(crate) fn stdout(bytes: &[u8]) {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => LOST.store(true, Ordering::Relaxed),
+        _ => {}
+    }
+}
+
+/// Whether results were lost because standard output could not be written, a full disk for example.
+pub(crate) fn lost() -> bool {
+    LOST.load(Ordering::Relaxed)
+}
+
+/// Writes to standard error; when that fails there is nobody left to tell.
+pub(crate) fn stderr(text: &str) {
+    let _nobody_to_tell = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Whether somebody sits at both ends: can read a question and answer it.
+pub(crate) fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}

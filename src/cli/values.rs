@@ -1,0 +1,141 @@
+//! Values as they are written on the command line and in the configuration, parsed once.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use bytesize::ByteSize;
+use serde::{Deserialize, Deserializer, de::Error as _};
+
+use crate::types::{ChannelName, ChunkSize, Hash, When};
+
+/// `CHANNEL[@WHEN]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SnapshotRef {
+    /// The channel.
+    pub(crate) channel: ChannelName,
+    /// The snapshot, where one is named.
+    pub(crate) when: Option<When>,
+}
+
+impl FromStr for SnapshotRef {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (channel, when) = match text.split_once('@') {
+            Some((channel, when)) => (channel, Some(when.parse().map_err(message)?)),
+            None => (text, None),
+        };
+        Ok(Self { channel: channel.parse().map_err(message)?, when })
+    }
+}
+
+impl fmt::Display for SnapshotRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.when {
+            Some(when) => write!(f, "{}@{when}", self.channel),
+            None => write!(f, "{}", self.channel),
+        }
+    }
+}
+
+/// `b3:` and the 64 hex digits of a repository's id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pin(pub(crate) Hash);
+
+impl FromStr for Pin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.strip_prefix("b3:").ok_or("a repository's id is written b3: and 64 hex digits")?;
+        digits.parse().map(Self).map_err(message)
+    }
+}
+
+impl fmt::Display for Pin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "b3:{}", self.0)
+    }
+}
+
+/// A stretch of time such as `7d` or `1h 30m`, at least a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span(pub(crate) Duration);
+
+impl Span {
+    /// So many hours.
+    pub(crate) const fn hours(count: u64) -> Self {
+        Self(Duration::from_secs(count * 3600))
+    }
+}
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let span = humantime::parse_duration(text).map_err(|e| format!("{e} (write 7d, 12h or 90min)"))?;
+        if span.as_secs() == 0 { Err("it must be at least a second".to_owned()) } else { Ok(Self(span)) }
+    }
+}
+
+/// A chunk size such as `1MiB`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ChunkSizeArg(pub(crate) ChunkSize);
+
+impl FromStr for ChunkSizeArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bytes: ByteSize = text.parse()?;
+        ChunkSize::try_from(bytes.as_u64()).map(Self).map_err(message)
+    }
+}
+
+/// What an error says, as clap and serde want it.
+fn message(error: impl fmt::Display) -> String {
+    error.to_string()
+}
+
+/// Reads a value that is written as text in a configuration file.
+pub(crate) fn from_text<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err = String>,
+{
+    let text = String::deserialize(deserializer)?;
+    text.parse().map(Some).map_err(D::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_is_a_channel_with_or_without_a_when() {
+        let plain: SnapshotRef = "kusama/rocksdb-pruned".parse().unwrap();
+        assert_eq!(plain.when, None);
+        let at: SnapshotRef = "kusama/rocksdb-pruned@24187312".parse().unwrap();
+        assert_eq!((at.channel, at.when), (plain.channel, Some(When::Height(24_187_312))));
+        for bad in ["kusama", "kusama/x@", "kusama/x@yesterday", "@latest"] {
+            assert!(bad.parse::<SnapshotRef>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_pin_is_complete_or_refused() {
+        let pin = Pin(Hash::of(b"root"));
+        assert_eq!(pin.to_string().parse(), Ok(pin));
+        assert!("b3:1234".parse::<Pin>().is_err());
+        assert!(Hash::of(b"root").to_string().parse::<Pin>().is_err());
+    }
+
+    #[test]
+    fn sizes_and_spans_have_units() {
+        assert_eq!("7d".parse(), Ok(Span::hours(7 * 24)));
+        assert_eq!("1MiB".parse(), Ok(ChunkSizeArg(ChunkSize::DEFAULT)));
+        for bad in ["1MB", "0", "3MiB", "32MiB"] {
+            assert!(bad.parse::<ChunkSizeArg>().is_err(), "{bad}");
+        }
+        for bad in ["7", "0s", "soon"] {
+            assert!(bad.parse::<Span>().is_err(), "{bad}");
+        }
+    }
+}

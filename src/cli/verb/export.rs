@@ -1,0 +1,48 @@
+//! `qsync export`: a snapshot as one plain tar on standard output.
+
+use std::io::{self, IsTerminal};
+
+use clap::Args;
+
+use super::unwired::unwired;
+use crate::cli::{
+    Code,
+    context::Context,
+    env,
+    exit::Failure,
+    values::{Pin, SnapshotRef},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  qsync export kusama/pruned --from https://a.example/snap | tar x -C /srv/node/db
+  qsync export kusama/pruned@24187312 --from /srv/store > db.tar
+";
+
+/// Write a snapshot as a tar archive to standard output, every byte verified
+#[derive(Debug, Args)]
+#[command(before_help = EXAMPLES)]
+pub(crate) struct ExportArgs {
+    /// Channel, and which of its snapshots: @latest, @HEIGHT or @b3:PREFIX
+    #[arg(value_name = "CHANNEL[@WHEN]")]
+    snapshot: SnapshotRef,
+    /// Source: a path, file://…, http(s)://… or a store's name; repeat for several
+    #[arg(long, value_name = "SOURCE")]
+    from: Vec<String>,
+    /// The repository to trust: b3: and 64 hex digits [default: what this machine trusts]
+    #[arg(long, value_name = "b3:ID")]
+    trust: Option<Pin>,
+}
+
+/// Streams the archive. A reader that goes away is an error: an archive that ends early is not the snapshot.
+pub(super) async fn run(args: ExportArgs, context: &Context) -> Result<(), Failure> {
+    if io::stdout().is_terminal() {
+        let failure = Failure::new(Code::Terminal, "an archive is not written to a terminal");
+        return Err(failure.hint(format!("redirect it: qsync export {} … > snapshot.tar", args.snapshot)));
+    }
+    let configured = context.config.channel(&args.snapshot.channel);
+    let sources = context.sources(&env::list(args.from, "QSYNC_FROM", &configured.from)).await?;
+    let pin = args.trust.or(configured.trust);
+    // wired when ops exports: ops::export::run(Options { sources, pin, … }, io::stdout()), inside until_stopped
+    context.until_stopped(async { unwired(&format!("ops::export({}, {sources:?}, {pin:?})", args.snapshot)) }).await
+}

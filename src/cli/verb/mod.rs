@@ -1,0 +1,75 @@
+//! The verbs: one file each, with its arguments and its `run`.
+
+mod completions;
+mod config;
+mod export;
+mod head;
+mod init;
+mod key;
+mod list;
+mod publish;
+mod restore;
+mod root;
+mod serve;
+mod show;
+mod trust;
+mod unwired;
+mod verify;
+
+use clap::Subcommand;
+
+use super::{context::Context, exit::Failure};
+
+/// What qsync is asked to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    Init(init::InitArgs),
+    Publish(publish::PublishArgs),
+    Restore(restore::RestoreArgs),
+    Verify(verify::VerifyArgs),
+    List(list::ListArgs),
+    Show(show::ShowArgs),
+    Export(export::ExportArgs),
+    Serve(serve::ServeArgs),
+    #[command(subcommand)]
+    Key(key::KeyVerb),
+    #[command(subcommand)]
+    Root(root::RootVerb),
+    #[command(subcommand)]
+    Head(head::HeadVerb),
+    #[command(subcommand)]
+    Trust(trust::TrustVerb),
+    #[command(subcommand)]
+    Config(config::ConfigVerb),
+    Completions(completions::CompletionsArgs),
+}
+
+impl Verb {
+    /// Whether the same command goes on where an interrupted one ended.
+    pub(crate) fn is_resumable(&self) -> bool {
+        matches!(self, Self::Publish(_) | Self::Restore(_))
+    }
+
+    /// Does it.
+    ///
+    /// # Errors
+    /// Whatever keeps the verb from being done.
+    pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
+        match self {
+            Self::Init(args) => init::run(args, context).await,
+            Self::Publish(args) => publish::run(args, context).await,
+            Self::Restore(args) => restore::run(args, context).await,
+            Self::Verify(args) => verify::run(args, context).await,
+            Self::List(args) => list::run(args, context).await,
+            Self::Show(args) => show::run(args, context).await,
+            Self::Export(args) => export::run(args, context).await,
+            Self::Serve(args) => serve::run(args, context).await,
+            Self::Key(verb) => key::run(verb, context),
+            Self::Root(root::RootVerb::Show(args)) => root::run(args, context).await,
+            Self::Head(verb) => head::run(verb, context).await,
+            Self::Trust(verb) => trust::run(verb, context),
+            Self::Config(verb) => config::run(verb, context),
+            Self::Completions(args) => completions::run(&args),
+        }
+    }
+}

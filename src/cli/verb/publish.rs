@@ -1,0 +1,215 @@
+//! `qsync publish`: one run makes one snapshot of a data directory and publishes it to every store.
+
+use std::{path::PathBuf, sync::Arc};
+
+use bytesize::ByteSize;
+use clap::Args;
+
+use super::unwired::unwired;
+use crate::{
+    cli::{
+        Code, config,
+        context::Context,
+        env,
+        exit::Failure,
+        values::{ChunkSizeArg, Span},
+    },
+    publish::{Options, StoreSummary, Summary},
+    store::Create,
+    types::{ChannelName, ChunkSize, RelPath},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  qsync publish kusama/pruned /srv/node/db --to /srv/store
+  qsync publish kusama/pruned /srv/node/db --to /srv/store --height 24187312 --block-hash 0x5b1e…
+  qsync publish kusama/pruned --dry-run        data directory and stores from the configuration
+";
+
+/// Publish one snapshot of a stopped node's data directory
+#[derive(Debug, Args)]
+#[command(before_help = EXAMPLES)]
+pub(crate) struct PublishArgs {
+    /// Channel to publish in: <chain>/<profile>
+    channel: ChannelName,
+    /// The node's data directory; nothing may write to it [default: data_dir of the channel]
+    data_dir: Option<PathBuf>,
+    /// Store to publish to: a path, file://… or a store's name; repeat for several, the first decides races
+    #[arg(long, value_name = "STORE")]
+    to: Vec<String>,
+    /// Height of a block that the database contains
+    #[arg(long, value_name = "HEIGHT")]
+    height: Option<u64>,
+    /// Hash of the block at that height
+    #[arg(long, value_name = "HASH", requires = "height")]
+    block_hash: Option<String>,
+    /// Say what would be published, and stop
+    #[arg(long)]
+    dry_run: bool,
+    /// Publish this file although it looks like a secret; exact path, repeat for several
+    #[arg(long, value_name = "PATH")]
+    allow_secret: Vec<String>,
+    /// Take your word that no process has the database open, where it cannot be seen
+    #[arg(long)]
+    assume_stopped: bool,
+    /// How long the head is valid [default: 7d]
+    #[arg(long, value_name = "TIME")]
+    head_lifetime: Option<Span>,
+    /// Snapshots that can be restored beside the newest [default: 3]
+    #[arg(long, value_name = "COUNT")]
+    keep_last: Option<usize>,
+    /// Distance between cuts, a power of two [default: 1MiB]
+    #[arg(long, value_name = "SIZE")]
+    chunk_size: Option<ChunkSizeArg>,
+    /// zstd level [default: 1]
+    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(i32).range(1..=22))]
+    level: Option<i32>,
+    /// Threads that hash and compress [default: all cores]
+    #[arg(long, value_name = "COUNT")]
+    threads: Option<usize>,
+}
+
+/// Publishes, and shows what became of each store.
+pub(super) async fn run(args: PublishArgs, context: &Context) -> Result<(), Failure> {
+    let options = options(args, context).await?;
+    // wired when publish has its run: publish::run(options).await?
+    let summary: Summary = unwired(&format!("publish::run({options:?})"))?;
+    context.finish_progress();
+    match partial(&summary) {
+        Some(failure) => {
+            context.output.item("result", &summary, text);
+            Err(failure)
+        }
+        None => {
+            context.output.summary("publish", &summary, text);
+            Ok(())
+        }
+    }
+}
+
+/// The library's options: flags and variables over the configuration over the defaults.
+async fn options(args: PublishArgs, context: &Context) -> Result<Options, Failure> {
+    let configured = context.config.channel(&args.channel);
+    let allow_secrets = env::list(args.allow_secret.clone(), "QSYNC_ALLOW_SECRET", &[]);
+    Ok(Options {
+        data_dir: data_dir(&args, &configured)?,
+        stores: context.targets(&env::list(args.to, "QSYNC_TO", &configured.to), Create::No).await?,
+        channel: args.channel,
+        height: args.height,
+        block_hash: args.block_hash,
+        chunk_size: args.chunk_size.or(configured.chunk_size).map_or(ChunkSize::DEFAULT, |size| size.0),
+        level: args.level.or(configured.level).unwrap_or(1),
+        allow_secrets: allow_secrets.iter().map(|path| allowed(path)).collect::<Result<_, _>>()?,
+        assume_stopped: args.assume_stopped,
+        dry_run: args.dry_run,
+        head_lifetime_secs: args.head_lifetime.or(configured.head_lifetime).unwrap_or(Span::hours(7 * 24)).0.as_secs(),
+        keep_last: args.keep_last.or(configured.keep_last).unwrap_or(3),
+        threads: context.threads(args.threads),
+        state_dir: context.state_dir()?,
+        now: context.now,
+        fs: Arc::clone(&context.fs),
+        stop: context.stop.clone(),
+        progress: context.progress(),
+    })
+}
+
+fn data_dir(args: &PublishArgs, configured: &config::Channel) -> Result<PathBuf, Failure> {
+    let missing = || {
+        Failure::usage(format!("no data directory for {}", args.channel))
+            .hint(format!("qsync publish {} DATA_DIR, or set data_dir of the channel in the configuration", args.channel))
+    };
+    args.data_dir.clone().or_else(|| configured.data_dir.clone()).ok_or_else(missing)
+}
+
+fn allowed(path: &str) -> Result<RelPath, Failure> {
+    path.parse().map_err(|e| Failure::from_error(Code::Usage, &e).context("--allow-secret takes a path inside the data directory"))
+}
+
+/// The failure that it is when some stores do not have the snapshot.
+fn partial(summary: &Summary) -> Option<Failure> {
+    let failed: Vec<_> = summary.stores.iter().filter_map(|store| Some(format!("{}: {}", store.store, store.error.as_ref()?))).collect();
+    if failed.is_empty() {
+        return None;
+    }
+    let message = format!("{} of {} stores failed: {}", failed.len(), summary.stores.len(), failed.join("; "));
+    Some(Failure::new(Code::Partial, message).hint("run the same command again: it completes the stores that failed"))
+}
+
+fn text(summary: &Summary) -> String {
+    let verb = match (summary.dry_run, summary.unchanged) {
+        (true, _) => "would publish",
+        (false, true) => "unchanged, signed again",
+        (false, false) => "published",
+    };
+    let height = summary.height.map(|height| format!(", height {height}")).unwrap_or_default();
+    let seq = summary.seq.map(|seq| format!(", head {seq}")).unwrap_or_default();
+    let mut text = format!("{verb}: {} {}{height}{seq}\n", summary.channel, summary.snapshot.short());
+    text += &format!(
+        "{} files, {}; read {}, already published {}, holes {}; {:.1} s\n",
+        summary.files,
+        ByteSize(summary.bytes),
+        ByteSize(summary.read_bytes),
+        ByteSize(summary.reused_bytes),
+        ByteSize(summary.hole_bytes),
+        summary.seconds
+    );
+    text.extend(summary.allowed_secrets.iter().map(|path| format!("allowed although it looks like a secret: {path}\n")));
+    text.extend(summary.stores.iter().map(store_line));
+    text
+}
+
+fn store_line(store: &StoreSummary) -> String {
+    let done = format!("  {}: {} objects, {}", store.store, store.objects, ByteSize(store.uploaded_bytes));
+    match &store.error {
+        Some(error) => format!("{done}; FAILED: {error}\n"),
+        None => done + "\n",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Hash;
+
+    fn summary(errors: &[Option<&str>]) -> Summary {
+        let store = |error: &Option<&str>| StoreSummary {
+            store: "/srv/a".into(),
+            objects: 7,
+            uploaded_bytes: 3 << 20,
+            error: error.map(str::to_owned),
+        };
+        Summary {
+            channel: "kusama/pruned".parse().unwrap(),
+            snapshot: Hash::of(b"manifest"),
+            seq: Some(12),
+            height: Some(99),
+            unchanged: false,
+            dry_run: false,
+            files: 4,
+            bytes: 5 << 20,
+            read_bytes: 4 << 20,
+            reused_bytes: 1 << 20,
+            hole_bytes: 0,
+            allowed_secrets: Vec::new(),
+            stores: errors.iter().map(store).collect(),
+            seconds: 1.25,
+        }
+    }
+
+    #[test]
+    fn the_summary_tells_what_was_published_and_where() {
+        insta::assert_snapshot!(text(&summary(&[None])), @r"
+        published: kusama/pruned 0d197521d9a4, height 99, head 12
+        4 files, 5.0 MiB; read 4.0 MiB, already published 1.0 MiB, holes 0 B; 1.2 s
+          /srv/a: 7 objects, 3.0 MiB
+        ");
+    }
+
+    #[test]
+    fn a_store_that_failed_makes_the_run_partial() {
+        assert_eq!(partial(&summary(&[None, None])), None);
+        let failure = partial(&summary(&[None, Some("disk full")])).unwrap();
+        assert_eq!(failure.code, Code::Partial);
+        assert_eq!(failure.messages, ["1 of 2 stores failed: /srv/a: disk full"]);
+    }
+}

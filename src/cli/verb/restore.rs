@@ -1,0 +1,204 @@
+//! `qsync restore`: fetches a snapshot from all sources, verifies every byte, and puts it in place.
+
+use std::{path::PathBuf, sync::Arc};
+
+use bytesize::ByteSize;
+use clap::Args;
+
+use super::unwired::unwired;
+use crate::{
+    cli::{
+        ask,
+        context::Context,
+        env,
+        exit::Failure,
+        owner::OwnerArg,
+        values::{Pin, SnapshotRef, Span},
+    },
+    restore::{Existing, Options, Outcome, Partial, SourceSummary, Summary},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  qsync restore kusama/pruned --from https://a.example/snap --to /srv/node/db
+  qsync restore kusama/pruned@24187312 --from https://a.example/snap --from /mnt/usb/store --to /srv/node/db
+  qsync restore kusama/pruned --to /srv/node/db --replace --chown polkadot:polkadot
+  qsync restore kusama/pruned --to /srv/node/db --dry-run
+";
+
+/// Restore a snapshot into a directory; the same command goes on after any interruption
+#[derive(Debug, Args)]
+#[command(before_help = EXAMPLES)]
+pub(crate) struct RestoreArgs {
+    /// Channel, and which of its snapshots: @latest, @HEIGHT or @b3:PREFIX
+    #[arg(value_name = "CHANNEL[@WHEN]")]
+    snapshot: SnapshotRef,
+    /// Source: a path, file://…, http(s)://… or a store's name; repeat for several, all are used at once
+    #[arg(long, value_name = "SOURCE")]
+    from: Vec<String>,
+    /// Directory that the database goes to
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+    /// Put the new database in place of the one that is there, when it is complete, and delete the old one
+    #[arg(long)]
+    replace: bool,
+    /// With --replace: keep the old database beside the new one
+    #[arg(long, requires = "replace")]
+    keep_old: bool,
+    /// Go on with the newest snapshot instead of the one that an earlier run began, keeping what is verified
+    #[arg(long)]
+    latest: bool,
+    /// Delete what an earlier run has fetched and start over
+    #[arg(long, conflicts_with = "latest")]
+    discard: bool,
+    /// Owner of the restored files: USER:GROUP, names or numbers
+    #[arg(long, value_name = "USER:GROUP")]
+    chown: Option<OwnerArg>,
+    /// Say what would be fetched, and stop
+    #[arg(long)]
+    dry_run: bool,
+    /// The repository to trust: b3: and 64 hex digits [default: what this machine trusts]
+    #[arg(long, value_name = "b3:ID")]
+    trust: Option<Pin>,
+    /// Memory for chunks in flight
+    #[arg(long, value_name = "SIZE", default_value = "192MiB")]
+    memory: ByteSize,
+    /// Threads that hash, decode and write [default: all cores]
+    #[arg(long, value_name = "COUNT")]
+    threads: Option<usize>,
+    /// Give up after this long without any progress
+    #[arg(long, value_name = "TIME", default_value = "24h")]
+    max_wait: Span,
+    /// Answer every question with yes
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Restores, and shows what it took.
+pub(super) async fn run(args: RestoreArgs, context: &Context) -> Result<(), Failure> {
+    confirm_replacement(&args)?;
+    let options = options(args, context).await?;
+    // wired when restore has its run: restore::run(options).await?
+    let summary: Summary = unwired(&format!("restore::run({options:?})"))?;
+    context.finish_progress();
+    context.output.summary("restore", &summary, text);
+    Ok(())
+}
+
+/// Deleting a database that exists is confirmed first.
+fn confirm_replacement(args: &RestoreArgs) -> Result<(), Failure> {
+    if !args.replace || args.keep_old || args.dry_run || !args.to.exists() {
+        return Ok(());
+    }
+    let question = format!("replace {} and delete what is there once the new database is complete?", args.to.display());
+    ask::confirm(&question, args.yes)
+}
+
+/// The library's options: flags and variables over the configuration over the defaults.
+async fn options(args: RestoreArgs, context: &Context) -> Result<Options, Failure> {
+    let configured = context.config.channel(&args.snapshot.channel);
+    Ok(Options {
+        existing: existing(&args),
+        partial: partial(&args),
+        sources: context.sources(&env::list(args.from, "QSYNC_FROM", &configured.from)).await?,
+        channel: args.snapshot.channel,
+        when: args.snapshot.when,
+        target: args.to,
+        owner: args.chown.map(|owner| owner.0),
+        dry_run: args.dry_run,
+        memory_bytes: args.memory.as_u64(),
+        threads: context.threads(args.threads),
+        max_wait_secs: args.max_wait.0.as_secs(),
+        pin: args.trust.or(configured.trust).map(|pin| pin.0),
+        state_dir: context.state_dir()?,
+        now: context.now,
+        fs: Arc::clone(&context.fs),
+        stop: context.stop.clone(),
+        progress: context.progress(),
+    })
+}
+
+fn existing(args: &RestoreArgs) -> Existing {
+    match (args.replace, args.keep_old) {
+        (false, _) => Existing::Refuse,
+        (true, false) => Existing::Replace,
+        (true, true) => Existing::ReplaceKeepingOld,
+    }
+}
+
+fn partial(args: &RestoreArgs) -> Partial {
+    match (args.latest, args.discard) {
+        (_, true) => Partial::Discard,
+        (true, false) => Partial::Latest,
+        (false, false) => Partial::Continue,
+    }
+}
+
+fn text(summary: &Summary) -> String {
+    let verb = match summary.outcome {
+        Outcome::Restored => "restored",
+        Outcome::AlreadyRestored => "already restored",
+        Outcome::DryRun => "would restore",
+    };
+    let height = summary.height.map(|height| format!(", height {height}")).unwrap_or_default();
+    let mut text = format!("{verb}: {} {}{height} in {}\n", summary.channel, summary.snapshot.short(), summary.target.display());
+    text += &format!(
+        "{} files, {}; fetched {}, reused {}, written {}, holes {}; {} retries; {:.1} s, {}/s\n",
+        summary.files,
+        ByteSize(summary.bytes),
+        ByteSize(summary.fetched_bytes),
+        ByteSize(summary.reused_bytes),
+        ByteSize(summary.written_bytes),
+        ByteSize(summary.hole_bytes),
+        summary.retries,
+        summary.seconds,
+        ByteSize((summary.written_bytes as f64 / summary.seconds.max(0.001)) as u64)
+    );
+    text.extend(summary.sources.iter().map(source_line));
+    text
+}
+
+fn source_line(source: &SourceSummary) -> String {
+    let done = format!("  {}: {} objects, {}", source.source, source.objects, ByteSize(source.bytes));
+    match &source.last_error {
+        Some(last) => format!("{done}; {} errors, {} wrong answers, the last: {last}\n", source.errors, source.strikes),
+        None => done + "\n",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Hash;
+
+    fn source(name: &str, last_error: Option<&str>) -> SourceSummary {
+        let errors = last_error.iter().len() as u64;
+        SourceSummary { source: name.into(), objects: 3, bytes: 2 << 20, errors, strikes: 0, last_error: last_error.map(str::to_owned) }
+    }
+
+    #[test]
+    fn the_summary_tells_what_it_took() {
+        let summary = Summary {
+            channel: "kusama/pruned".parse().unwrap(),
+            snapshot: Hash::of(b"manifest"),
+            height: None,
+            target: "/srv/db".into(),
+            outcome: Outcome::Restored,
+            files: 4,
+            bytes: 5 << 20,
+            fetched_bytes: 4 << 20,
+            reused_bytes: 0,
+            written_bytes: 5 << 20,
+            hole_bytes: 0,
+            retries: 1,
+            sources: vec![source("/a", None), source("https://b", Some("reset"))],
+            seconds: 2.0,
+        };
+        insta::assert_snapshot!(text(&summary), @r"
+        restored: kusama/pruned 0d197521d9a4 in /srv/db
+        4 files, 5.0 MiB; fetched 4.0 MiB, reused 0 B, written 5.0 MiB, holes 0 B; 1 retries; 2.0 s, 2.5 MiB/s
+          /a: 3 objects, 2.0 MiB
+          https://b: 3 objects, 2.0 MiB; 1 errors, 0 wrong answers, the last: reset
+        ");
+    }
+}

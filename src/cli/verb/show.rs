@@ -1,0 +1,133 @@
+//! `qsync show`: one snapshot in full.
+
+use bytesize::ByteSize;
+use clap::Args;
+use serde::Serialize;
+
+use super::unwired::unwired;
+use crate::{
+    cli::{
+        context::Context,
+        env,
+        exit::Failure,
+        values::{Pin, SnapshotRef},
+    },
+    types::{ChannelName, Hash, RelPath, Timestamp},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  qsync show kusama/pruned --from https://a.example/snap
+  qsync show kusama/pruned@24187312 --from /srv/store --files
+  qsync show kusama/pruned --from /srv/store --json --chunks
+";
+
+/// Show one snapshot: its block, node, database, sizes, and on request its files and chunks
+#[derive(Debug, Args)]
+#[command(before_help = EXAMPLES)]
+pub(crate) struct ShowArgs {
+    /// Channel, and which of its snapshots: @latest, @HEIGHT or @b3:PREFIX
+    #[arg(value_name = "CHANNEL[@WHEN]")]
+    snapshot: SnapshotRef,
+    /// Source: a path, file://…, http(s)://… or a store's name; repeat for several
+    #[arg(long, value_name = "SOURCE")]
+    from: Vec<String>,
+    /// The repository to trust: b3: and 64 hex digits [default: what this machine trusts]
+    #[arg(long, value_name = "b3:ID")]
+    trust: Option<Pin>,
+    /// List its files
+    #[arg(long)]
+    files: bool,
+    /// List the chunks of its files
+    #[arg(long)]
+    chunks: bool,
+}
+
+/// A snapshot. Field names are a promise (docs/scripting.md).
+#[derive(Debug, Serialize)]
+struct Shown {
+    channel: ChannelName,
+    snapshot: Hash,
+    height: Option<u64>,
+    block_hash: Option<String>,
+    genesis: Option<String>,
+    taken_at: Timestamp,
+    client: Option<String>,
+    engine: Option<String>,
+    chunk_bytes: u64,
+    files: u64,
+    bytes: u64,
+    chunks: u64,
+    frame_bytes: u64,
+    hole_bytes: u64,
+}
+
+/// A file of it.
+#[derive(Debug, Serialize)]
+struct File {
+    path: RelPath,
+    bytes: u64,
+    b3: Hash,
+}
+
+/// A chunk of a file of it.
+#[derive(Debug, Serialize)]
+struct Chunk {
+    path: RelPath,
+    chunk: u64,
+    offset: u64,
+    bytes: u64,
+    raw: Hash,
+    /// `None`: a hole, which has no object.
+    frame: Option<Hash>,
+    frame_bytes: u64,
+}
+
+/// Shows the snapshot; its files and chunks come before the summary.
+pub(super) async fn run(args: ShowArgs, context: &Context) -> Result<(), Failure> {
+    let configured = context.config.channel(&args.snapshot.channel);
+    let sources = context.sources(&env::list(args.from, "QSYNC_FROM", &configured.from)).await?;
+    let pin = args.trust.or(configured.trust);
+    // wired when ops shows: the manifest, its files, and the chunks as a stream; inside until_stopped
+    let call = format!("ops::show({}, {sources:?}, {pin:?})", args.snapshot);
+    let (shown, files, chunks): (Shown, Vec<File>, Vec<Chunk>) = context.until_stopped(async { unwired(&call) }).await?;
+    if args.files {
+        files.iter().for_each(|file| context.output.item("file", file, file_line));
+    }
+    if args.chunks {
+        chunks.iter().for_each(|chunk| context.output.item("chunk", chunk, chunk_line));
+    }
+    context.output.summary("show", &shown, text);
+    Ok(())
+}
+
+fn file_line(file: &File) -> String {
+    format!("{}  {:>14}  {}\n", file.b3, file.bytes, file.path)
+}
+
+fn chunk_line(chunk: &Chunk) -> String {
+    let frame = chunk.frame.map_or_else(|| "hole".to_owned(), |frame| frame.to_string());
+    format!("{}  {:>14}  {:>9}  {frame}  {:>9}  {}\n", chunk.raw, chunk.offset, chunk.bytes, chunk.frame_bytes, chunk.path)
+}
+
+fn text(shown: &Shown) -> String {
+    let unknown = || "unknown".to_owned();
+    format!(
+        "channel    {}\nsnapshot   b3:{}\nheight     {}\nblock hash {}\ngenesis    {}\ntaken      {}\nclient     {}\nengine     {}\n\
+         files      {}, {}\nchunks     {} of {}; {} stored compressed, {} in holes\n",
+        shown.channel,
+        shown.snapshot,
+        shown.height.map_or_else(unknown, |height| height.to_string()),
+        shown.block_hash.clone().unwrap_or_else(unknown),
+        shown.genesis.clone().unwrap_or_else(unknown),
+        shown.taken_at,
+        shown.client.clone().unwrap_or_else(unknown),
+        shown.engine.clone().unwrap_or_else(unknown),
+        shown.files,
+        ByteSize(shown.bytes),
+        shown.chunks,
+        ByteSize(shown.chunk_bytes),
+        ByteSize(shown.frame_bytes),
+        ByteSize(shown.hole_bytes)
+    )
+}
