@@ -28,6 +28,7 @@ pub mod space;
 pub mod staging;
 pub mod swap;
 pub mod target;
+pub mod usage;
 #[cfg(test)]
 mod testing;
 pub mod verify;

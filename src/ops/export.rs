@@ -127,12 +127,7 @@ fn write_all(mut out: impl Write, pieces: &Receiver<Vec<u8>>) -> io::Result<()> 
     out.flush()
 }
 
-async fn send_all(
-    manifest: &Manifest,
-    sources: &Arc<Sources>,
-    pieces: Sender<Vec<u8>>,
-    progress: &Arc<dyn Progress>,
-) -> Result<(), Error> {
+async fn send_all(manifest: &Manifest, sources: &Arc<Sources>, pieces: Sender<Vec<u8>>, progress: &Arc<dyn Progress>) -> Result<(), Error> {
     for member in tar::members(manifest) {
         send(&pieces, member.header).await?;
         if let Content::File { index, padding_bytes } = member.content {

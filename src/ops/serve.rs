@@ -114,7 +114,8 @@ fn object_path(uri_path: &str) -> Option<RelPath> {
     }
     .parse()
     .ok()?;
-    path.components().all(|component| !component.starts_with('.')).then_some(path)
+    let hidden = path.components().any(|component| component.starts_with('.'));
+    if hidden { None } else { Some(path) }
 }
 
 /// Objects named by their hash never change; the rest may be a minute old in a shared cache.
@@ -133,7 +134,8 @@ mod tests {
     fn answers_only_what_an_object_key_can_name() {
         assert_eq!(object_path("/chunks/aa/00").unwrap().as_str(), "chunks/aa/00");
         assert_eq!(object_path("/").unwrap().as_str(), "index.html");
-        for bad in ["", "chunks", "/../etc/passwd", "/chunks/../../x", "/%2e%2e/x", "//etc/passwd", "/.qsync-staging/1/x", "/a/.b", "/a\\b"] {
+        for bad in ["", "chunks", "/../etc/passwd", "/chunks/../../x", "/%2e%2e/x", "//etc/passwd", "/.qsync-staging/1/x", "/a/.b", "/a\\b"]
+        {
             assert!(object_path(bad).is_none(), "{bad}");
         }
     }

@@ -2,12 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    Error, Options,
-    previous::Previous,
-    snapshot::Chosen,
-    targets::Targets,
-};
+use super::{Error, Options, previous::Previous, snapshot::Chosen, targets::Targets};
 use crate::{
     catalog::{self, Publisher, StateDir, StoreHead, plan::NextHead},
     format::{head::Head, key},

@@ -3,10 +3,7 @@
 //! Four stages joined by bounded channels: one task says what to read, threads read and encode, tasks put, one task puts
 //! the rows together. Peak memory is (chunks in the channels and stages) × chunk size, whatever the size of the database.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use async_channel::{Receiver, Sender};
 use bytes::Bytes;
@@ -238,6 +235,6 @@ async fn put_list(context: &Context, path: &RelPath, segment: FinishedSegment) -
 }
 
 async fn check_unchanged(file: Arc<OpenFile>) -> Result<(), Error> {
-    tokio::task::spawn_blocking(move || file.reader.finish()).await.map_err(|_| Error::WorkerDied)??;
+    tokio::task::spawn_blocking(move || file.reader.check_unchanged()).await.map_err(|_| Error::WorkerDied)??;
     Ok(())
 }

@@ -5,12 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
-    Error, Options, Summary,
-    heads::Heads,
-    pipeline::Content,
-    plan::is_unchanged,
-    previous::Previous,
-    source::ScannedSource,
+    Error, Options, Summary, heads::Heads, pipeline::Content, plan::is_unchanged, previous::Previous, source::ScannedSource,
     targets::Targets,
 };
 use crate::{

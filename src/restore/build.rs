@@ -87,7 +87,7 @@ async fn begin(staging: &Arc<Staging>, snapshot: &Snapshot, have: Have) -> Resul
     let (staging, snapshot) = (Arc::clone(staging), snapshot.clone());
     blocking(move || {
         staging.set_pin(&snapshot.pin)?;
-        let journal = staging.start(&snapshot.manifest, &snapshot.id(), have.clone())?;
+        let journal = staging.start(&snapshot.manifest, &snapshot.id(), &have)?;
         Ok((journal, have))
     })
     .await
@@ -110,7 +110,8 @@ pub(super) async fn resume(options: &Arc<Options>, lists: &Lists, snapshot: &Sna
 fn surviving(options: &Options, staging: &Staging, manifest: &crate::format::manifest::Manifest) -> Result<Have, crate::disk::Error> {
     let text = "the journal of the partial restore is lost; what lies there is hashed".to_owned();
     options.progress.event(Event::Warning { text });
-    let kept = |id: &crate::types::Hash| staging.list(id).map_err(std::io::Error::other)?.ok_or_else(|| std::io::ErrorKind::NotFound.into());
+    let kept =
+        |id: &crate::types::Hash| staging.list(id).map_err(std::io::Error::other)?.ok_or_else(|| std::io::ErrorKind::NotFound.into());
     let how = verify::Options { threads: options.threads, whole_files: false, stop: &options.stop, progress: &*options.progress };
     verify::surviving(&*options.fs, &staging.data(), manifest, &kept, &how)
 }

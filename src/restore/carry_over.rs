@@ -2,13 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    Error, Options,
-    build::resume,
-    lists::Lists,
-    plan::same_chunk,
-    snapshot::Snapshot,
-};
+use super::{Error, Options, build::resume, lists::Lists, plan::same_chunk, snapshot::Snapshot};
 use crate::{
     disk::have::Have,
     format::{
@@ -27,9 +21,14 @@ pub(super) async fn carry_over(options: &Arc<Options>, lists: &Lists, old: &Snap
     for (position, file) in new.manifest.files().iter().enumerate() {
         if let Some((old_position, old_file)) = old.manifest.find(file.path.as_str()) {
             let pair = Pair { old: old_file, new: file };
-            pair.carry(lists, new, |index| have.contains(old_position, index), |index| {
-                carried.insert(position, index..index + 1);
-            })
+            pair.carry(
+                lists,
+                new,
+                |index| have.contains(old_position, index),
+                |index| {
+                    carried.insert(position, index..index + 1);
+                },
+            )
             .await?;
         }
     }
@@ -43,13 +42,7 @@ struct Pair<'a> {
 }
 
 impl Pair<'_> {
-    async fn carry(
-        &self,
-        lists: &Lists,
-        snapshot: &Snapshot,
-        have: impl Fn(u64) -> bool,
-        mut keep: impl FnMut(u64),
-    ) -> Result<(), Error> {
+    async fn carry(&self, lists: &Lists, snapshot: &Snapshot, have: impl Fn(u64) -> bool, mut keep: impl FnMut(u64)) -> Result<(), Error> {
         let chunk_size = snapshot.manifest.about().chunk_size;
         let (old, new) = (FileShape::new(self.old.bytes, chunk_size), FileShape::new(self.new.bytes, chunk_size));
         for segment in 0..old.chunks().min(new.chunks()).div_ceil(SEGMENT_ROWS) {

@@ -44,11 +44,9 @@ pub(super) async fn record_and_clean_up(
     placed: Placed,
 ) -> Result<(), Error> {
     let (given, target, snapshot) = (Arc::clone(options), target.to_owned(), snapshot.clone());
-    // Nobody else may hold it: removing it also ends its lock.
-    let staging = Arc::into_inner(staging).ok_or(Error::WorkerDied)?;
     blocking(move || {
         Record::save(&*given.fs, &given.state_dir, &target, &staging, &snapshot.manifest)?;
-        placed.clean_up(staging)
+        placed.clean_up(&staging)
     })
     .await
 }

@@ -6,7 +6,10 @@ use futures::future::join_all;
 
 use super::Options;
 use crate::{
-    format::{key, store_info::StoreInfo},
+    format::{
+        key,
+        store_info::{self, StoreInfo},
+    },
     sources::{Form, Settings, Sources},
     store::DynReadStore,
 };
@@ -24,8 +27,9 @@ pub(super) async fn as_one(options: &Options) -> Sources {
 
 async fn form_of(store: &DynReadStore) -> Form {
     let asked = tokio::time::timeout(PATIENCE, store.get(&key::store_info(), key::STORE_INFO_MAX_BYTES)).await;
-    match asked {
-        Ok(Ok(bytes)) => StoreInfo::parse(&bytes).map_or(Form::Framed, |info| if info.has_frames() { Form::Framed } else { Form::Raw }),
-        Ok(Err(_)) | Err(_) => Form::Framed,
+    let known = asked.ok().and_then(Result::ok).and_then(|bytes| StoreInfo::from_bytes(&bytes).ok());
+    match known {
+        Some(info) if !info.forms.contains(&store_info::Form::Zstd) => Form::Raw,
+        _ => Form::Framed,
     }
 }

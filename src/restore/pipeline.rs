@@ -199,12 +199,7 @@ async fn write_hole(context: &Context, job: &Job) -> Result<(), Error> {
     Ok(())
 }
 
-async fn lane(
-    context: Arc<Context>,
-    shared: Arc<Shared>,
-    jobs: Receiver<Job>,
-    deliveries: Sender<Delivery>,
-) -> Result<(), Error> {
+async fn lane(context: Arc<Context>, shared: Arc<Shared>, jobs: Receiver<Job>, deliveries: Sender<Delivery>) -> Result<(), Error> {
     let mut body = Vec::new();
     while let Ok(job) = jobs.recv().await {
         let one = bring(&context, &shared, &deliveries, job, &mut body);
@@ -223,13 +218,7 @@ async fn lane(
 }
 
 /// Fetches one chunk until a thread finds it right, or no source can deliver it.
-async fn bring(
-    context: &Context,
-    shared: &Shared,
-    deliveries: &Sender<Delivery>,
-    job: Job,
-    body: &mut Vec<u8>,
-) -> Result<(), Error> {
+async fn bring(context: &Context, shared: &Shared, deliveries: &Sender<Delivery>, job: Job, body: &mut Vec<u8>) -> Result<(), Error> {
     let want = Want::chunk(&job.row, job.raw_len).expect("a hole is planned as a hole");
     let mut attempts = Attempts::default();
     loop {

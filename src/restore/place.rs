@@ -10,6 +10,7 @@ use crate::{
         staging::{Pin, Staging},
         swap,
         target::{self, Occupied},
+        usage,
     },
     format::manifest::Manifest,
     types::{Hash, When},
@@ -97,8 +98,8 @@ impl Place {
                 Existing::Replace | Existing::ReplaceKeepingOld => Occupied::Allow,
             };
             target::check_content(&*given.fs, &target, &manifest, occupied)?;
-            let taken = staging.map_or(Ok(0), |staging| space::allocated(&*given.fs, &staging.data()))?;
-            space::check(&*given.fs, &target, space::need(&manifest, taken))
+            let taken = staging.map_or(Ok(0), |staging| usage::allocated(&*given.fs, &staging.data()))?;
+            space::check(&*given.fs, &target, usage::need(&manifest, taken))
         })
         .await
     }

@@ -4,10 +4,10 @@ use std::{path::Path, sync::Arc, time::Instant};
 
 use super::{Error, Options, Outcome, Partial, SourceSummary, Summary, pipeline::Moved, place::Place};
 use crate::{
-    catalog::{self, StateDir},
+    catalog::{self, Kept, StateDir},
     disk::staging::Pin,
     format::manifest::{Manifest, StoredManifest},
-    progress::{Event, Phase},
+    progress::Event,
     sources::Report,
     store::{DynReadStore, RetryPolicy, RetryStore},
     types::{ChannelName, Hash, When},
@@ -25,7 +25,9 @@ pub(super) async fn choose(options: &Arc<Options>, place: &Place) -> Result<Snap
     if options.sources.is_empty() {
         return Err(Error::NoSources);
     }
-    let state = StateDir::open(Arc::clone(&options.fs), &options.state_dir)?;
+    let given = Arc::clone(options);
+    let opened = tokio::task::spawn_blocking(move || StateDir::open(Arc::clone(&given.fs), &given.state_dir)).await;
+    let state = opened.map_err(|_| Error::WorkerDied)?.map_err(catalog::Error::State)?;
     match place.pinned()? {
         Some(pinned) if options.partial == Partial::Continue => continue_pinned(options, place, &state, pinned),
         _ => discover(options, &state).await,
@@ -42,7 +44,8 @@ fn continue_pinned(options: &Options, place: &Place, state: &StateDir, pinned: S
         let asked = options.when.clone().unwrap_or_default();
         return Err(Error::OtherSnapshot { path: path(), pinned: pinned.id(), height: pinned.height(), asked });
     }
-    catalog::check_pinned(state, &options.channel, options.pin, &pinned.pin.roots, &pinned.pin.head, &pinned.id())?;
+    let kept = Kept { roots: &pinned.pin.roots, head: &pinned.pin.head, manifest: &pinned.pin.manifest.bytes };
+    catalog::check_pinned(state, &options.channel, options.pin, kept)?;
     let age = options.now.duration_since(pinned.manifest.about().taken_at);
     let text = format!("continuing snapshot {} of {}, taken {} h ago", pinned.id().short(), options.channel, age.as_hours());
     options.progress.event(Event::Note { text });
@@ -50,16 +53,15 @@ fn continue_pinned(options: &Options, place: &Place, state: &StateDir, pinned: S
 }
 
 async fn discover(options: &Options, state: &StateDir) -> Result<Snapshot, Error> {
-    options.progress.event(Event::Phase { phase: Phase::Discover, total_bytes: None });
     let patient: Vec<DynReadStore> = options.sources.iter().map(patient).collect();
-    let channel =
-        catalog::open_channel(&patient, &options.channel, state, options.pin, options.now, &*options.progress).await?;
-    let chosen = catalog::select(&channel.head, options.when.as_ref().unwrap_or(&When::Latest))?;
-    options.progress.event(Event::Phase { phase: Phase::Manifest, total_bytes: Some(chosen.manifest_bytes) });
-    let fetched = catalog::fetch_manifest(&patient, &channel.head, &chosen).await?;
-    let manifest = StoredManifest { id: chosen.manifest, bytes: fetched.stored, json_bytes: chosen.manifest_json_bytes };
-    let pin = Pin { channel: options.channel.clone(), roots: channel.roots, head: channel.envelope, manifest };
-    Ok(Snapshot { manifest: Arc::new(fetched.manifest.into_inner()), pin })
+    let when = options.when.as_ref().unwrap_or(&When::Latest);
+    let progress = &*options.progress;
+    let opened = catalog::open_snapshot(&patient, &options.channel, when, state, options.pin, options.now, progress).await?;
+    let manifest =
+        StoredManifest { id: opened.id(), bytes: opened.manifest.bytes().to_vec(), json_bytes: opened.manifest_json_bytes };
+    let roots = opened.channel.chain.envelopes().map(<[u8]>::to_vec).collect();
+    let pin = Pin { channel: options.channel.clone(), roots, head: opened.channel.head.bytes().to_vec(), manifest };
+    Ok(Snapshot { manifest: Arc::new(opened.manifest.into_inner()), pin })
 }
 
 /// Small objects at the start are worth a few tries; chunks have an engine of their own.

@@ -1,0 +1,38 @@
+//! How much disk space a snapshot takes, and how much of it is taken already.
+
+use std::path::Path;
+
+use super::{Error, space::Need};
+use crate::{
+    format::manifest::Manifest,
+    fs::{Fs, Kind},
+};
+
+/// What a restore still needs when `taken_bytes` of the snapshot's space are taken by its staging directory. Holes need none.
+#[must_use]
+pub fn need(manifest: &Manifest, taken_bytes: u64) -> Need {
+    let totals = manifest.totals();
+    let data = totals.bytes.saturating_sub(totals.hole_bytes);
+    let made = if taken_bytes > 0 { 0 } else { totals.files + manifest.dirs().len() as u64 };
+    Need { bytes: data.saturating_sub(taken_bytes), files: made }
+}
+
+/// Disk space that the files below `dir` take up, bytes; 0 when there is no such directory.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub fn allocated(fs: &dyn Fs, dir: &Path) -> Result<u64, Error> {
+    let entries = match fs.read_dir(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        entries => entries.map_err(Error::io("read", dir))?,
+    };
+    let mut total = 0;
+    for entry in entries {
+        let path = dir.join(&entry.name);
+        total += match entry.kind {
+            Kind::Dir => allocated(fs, &path)?,
+            Kind::File | Kind::Symlink | Kind::Special => fs.stat(&path).map_err(Error::io("look at", &path))?.allocated_bytes,
+        };
+    }
+    Ok(total)
+}
