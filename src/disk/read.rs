@@ -1,8 +1,16 @@
-//! Stub.
-use std::path::Path;
+//! Reads the chunks of one file of a data directory, and notices when the file changes meanwhile.
 
-use super::{Error, scan::ScannedFile};
-use crate::{format::list::FileShape, fs::Fs, types::ChunkSize};
+use std::{io, ops::Range, path::Path, sync::Arc};
+
+use super::{
+    Error, layout,
+    scan::{ScannedFile, same_content},
+};
+use crate::{
+    format::list::FileShape,
+    fs::{File, Fs, Open},
+    types::ChunkSize,
+};
 
 /// What a chunk of a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,28 +21,163 @@ pub enum Content {
     Data,
 }
 
-/// Reads one file of a scanned directory, front to back, and notices when it changes meanwhile.
+/// Reads one file of a scanned directory, and notices when it changes meanwhile.
 #[derive(Debug)]
-pub struct FileReader {}
+pub struct FileReader {
+    file: Arc<dyn File>,
+    scanned: ScannedFile,
+    shape: FileShape,
+    /// The data that follows the last place that was asked about: a file has few ranges and many chunks.
+    data: Option<KnownData>,
+}
+
+/// From `asked` on, the next data is `next`; `None` when only a hole follows.
+#[derive(Clone, Debug)]
+struct KnownData {
+    asked: u64,
+    next: Option<Range<u64>>,
+}
 
 impl FileReader {
     /// Opens the file and checks that it is still the one that was scanned.
-    pub fn open(_fs: &dyn Fs, _root: &Path, _file: &ScannedFile, _chunk_size: ChunkSize) -> Result<Self, Error> {
-        todo!()
+    ///
+    /// # Errors
+    /// [`Error::SourceChanged`] when it is another or gone.
+    pub fn open(fs: &dyn Fs, root: &Path, scanned: &ScannedFile, chunk_size: ChunkSize) -> Result<Self, Error> {
+        let file = match layout::open_beneath(fs, root, &scanned.path, Open::Read) {
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Err(changed(scanned, "was removed")),
+            file => file?,
+        };
+        file.advise_sequential();
+        let shape = FileShape::new(scanned.stat.len, chunk_size);
+        let reader = Self { file, scanned: scanned.clone(), shape, data: None };
+        reader.check()?;
+        Ok(reader)
     }
 
     /// The file's length and cuts.
+    #[must_use]
     pub fn shape(&self) -> FileShape {
-        todo!()
+        self.shape
     }
 
-    /// Reads chunk `index` into `into`, whose capacity is reused. On [`Content::Data`] it holds exactly the chunk.
-    pub fn read(&mut self, _index: u64, _into: &mut Vec<u8>) -> Result<Content, Error> {
-        todo!()
+    /// Reads chunk `chunk` into `into`, whose capacity is reused. On [`Content::Data`] it holds exactly the chunk. What is in a hole
+    /// is not read; a chunk of written zeros is a [`Content::Hole`] too.
+    ///
+    /// # Errors
+    /// [`Error::SourceChanged`] when the file became shorter; [`Error::Io`].
+    pub fn read(&mut self, chunk: u64, into: &mut Vec<u8>) -> Result<Content, Error> {
+        let (offset, len) = (self.shape.chunk_size.offset_of(chunk), self.shape.raw_len(chunk));
+        let in_hole = self.next_data(offset).map_err(self.io_error())?.is_none_or(|data| data.start >= offset + u64::from(len));
+        if in_hole {
+            return Ok(Content::Hole);
+        }
+        into.resize(len as usize, 0);
+        match self.file.read_exact_at(into, offset) {
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Err(changed(&self.scanned, "became shorter")),
+            Err(e) => Err(self.io_error()(e)),
+            Ok(()) if is_zero(into) => Ok(Content::Hole),
+            Ok(()) => Ok(Content::Data),
+        }
     }
 
-    /// Checks that the file did not change since it was scanned.
+    /// Checks that the file did not change since it was scanned. What was read counts only after this. Tells the system that the file
+    /// is not needed in the page cache any more: the node's own pages matter more.
+    ///
+    /// # Errors
+    /// [`Error::SourceChanged`].
     pub fn finish(self) -> Result<(), Error> {
-        todo!()
+        self.file.advise_done(0..self.shape.bytes);
+        self.check()
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let now = self.file.stat().map_err(self.io_error())?;
+        if same_content(&self.scanned.stat, &now) { Ok(()) } else { Err(changed(&self.scanned, "changed")) }
+    }
+
+    fn next_data(&mut self, offset: u64) -> io::Result<Option<Range<u64>>> {
+        if let Some(known) = &self.data
+            && known.asked <= offset
+            && known.next.as_ref().is_none_or(|data| offset < data.end)
+        {
+            return Ok(known.next.clone());
+        }
+        let next = self.file.next_data(offset)?;
+        self.data = Some(KnownData { asked: offset, next: next.clone() });
+        Ok(next)
+    }
+
+    fn io_error(&self) -> impl FnOnce(io::Error) -> Error + use<> {
+        Error::io("read", self.scanned.path.as_path().to_owned())
+    }
+}
+
+fn changed(file: &ScannedFile, what: &'static str) -> Error {
+    Error::SourceChanged { path: file.path.clone(), what }
+}
+
+/// Compares by words that the compiler can do many of at once; a chunk of data is left at its first.
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.chunks(4096).all(|block| block.iter().fold(0, |all, byte| all | byte) == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        disk::{
+            scan::scan,
+            testing::{chunk_size, painted, put},
+        },
+        fs::MemoryFs,
+    };
+
+    fn reader(fs: &MemoryFs) -> FileReader {
+        let scan = scan(fs, Path::new("/d")).unwrap();
+        FileReader::open(fs, &scan.root, &scan.files[0], chunk_size()).unwrap()
+    }
+
+    // ST-12
+    #[test]
+    fn tells_data_from_holes_and_from_written_zeros() {
+        let fs = MemoryFs::new();
+        put(&fs, "/d/f", &painted(70_000, 1));
+        let file = fs.open(Path::new("/d/f"), Open::ReadWrite).unwrap();
+        file.set_len(1 << 40).unwrap();
+        file.write_at(&[0; 10], 5 * 65_536).unwrap();
+        let (mut reader, mut buffer) = (reader(&fs), Vec::new());
+        assert_eq!(reader.read(0, &mut buffer).unwrap(), Content::Data);
+        assert_eq!(buffer, painted(65_536, 1));
+        assert_eq!(reader.read(1, &mut buffer).unwrap(), Content::Data);
+        assert_eq!((buffer.len(), &buffer[4464..4466]), (65_536, &[0, 0][..]));
+        for chunk in [2, 5, 6, reader.shape().chunks() - 1] {
+            assert_eq!(reader.read(chunk, &mut buffer).unwrap(), Content::Hole);
+        }
+        reader.finish().unwrap();
+    }
+
+    // PU-01
+    #[test]
+    fn a_file_that_is_written_to_while_it_is_read_is_refused() {
+        let fs = MemoryFs::new();
+        put(&fs, "/d/f", &painted(70_000, 1));
+        let reader = reader(&fs);
+        fs.open(Path::new("/d/f"), Open::ReadWrite).unwrap().write_at(b"x", 9).unwrap();
+        assert!(matches!(reader.finish(), Err(Error::SourceChanged { what: "changed", .. })));
+    }
+
+    // PU-02
+    #[test]
+    fn a_file_that_is_cut_or_removed_is_named() {
+        let fs = MemoryFs::new();
+        put(&fs, "/d/f", &painted(70_000, 1));
+        let scan = scan(&fs, Path::new("/d")).unwrap();
+        let mut reader = reader(&fs);
+        fs.open(Path::new("/d/f"), Open::ReadWrite).unwrap().set_len(66_000).unwrap();
+        assert!(matches!(reader.read(1, &mut Vec::new()), Err(Error::SourceChanged { what: "became shorter", .. })));
+        fs.remove_file(Path::new("/d/f")).unwrap();
+        let gone = FileReader::open(&fs, &scan.root, &scan.files[0], chunk_size());
+        assert!(matches!(gone, Err(Error::SourceChanged { what: "was removed", .. })));
     }
 }
