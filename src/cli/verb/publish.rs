@@ -93,7 +93,8 @@ async fn options(args: PublishArgs, context: &Context) -> Result<Options, Failur
     let allow_secrets = env::list(args.allow_secret.clone(), "QSYNC_ALLOW_SECRET", &[]);
     Ok(Options {
         data_dir: data_dir(&args, &configured)?,
-        stores: context.targets(&env::list(args.to, "QSYNC_TO", &configured.to), Create::No).await?,
+        stores: context.targets(&env::list(args.to, "QSYNC_TO", &configured.to), Create::Yes).await?,
+        unopened: Vec::new(),
         channel: args.channel,
         height: args.height,
         block_hash: args.block_hash,

@@ -110,6 +110,7 @@ async fn options(args: RestoreArgs, context: &Context) -> Result<Options, Failur
         threads: context.threads(args.threads),
         max_wait_secs: args.max_wait.0.as_secs(),
         pin: args.trust.or(configured.trust).map(|pin| pin.0),
+        home: env::home(),
         state_dir: context.state_dir()?,
         now: context.now,
         fs: Arc::clone(&context.fs),
