@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use super::{Error, have::Have, layout, plan, rehash};
+use super::{Error, have::Have, layout, rehash};
 use crate::{
     format::manifest::Manifest,
     fs::{Fs, Kind},
@@ -175,18 +175,8 @@ fn structure(fs: &dyn Fs, dir: &Path, manifest: &Manifest) -> Result<(Vec<Defect
             defects.push(Defect::Missing { path: path.clone() });
         }
     }
-    let strangers = layout::strangers(fs, dir, manifest)?;
-    let names = strangers.iter().map(|path| path.strip_prefix(dir).unwrap_or(path).to_string_lossy().into_owned());
-    defects.extend(names.filter(|path| owns(manifest, path)).map(|path| Defect::Unexpected { path }));
+    defects.extend(layout::owned_strangers(fs, dir, manifest)?.into_iter().map(|path| Defect::Unexpected { path }));
     Ok((defects, present))
-}
-
-/// Whether the snapshot owns an entry: beside its subtrees, and in a mount point, others live.
-fn owns(manifest: &Manifest, path: &str) -> bool {
-    match &manifest.about().subtrees {
-        None => !plan::is_foreign(path),
-        Some(trees) => trees.iter().any(|tree| Path::new(path).starts_with(tree)),
-    }
 }
 
 /// Files whose chunks are all right and whose BLAKE3 is not.
