@@ -185,3 +185,82 @@ fn remove_others(fs: &dyn Fs, folder: &Path, generation: &str) -> Result<(), Err
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        disk::{
+            staging::Owned,
+            testing::{lists_of, manifest_of, painted, put},
+        },
+        fs::MemoryFs,
+    };
+
+    const STATE: &str = "/state";
+    const TARGET: &str = "/d/node";
+
+    /// A directory as a restore leaves it, its staging directory and its manifest.
+    fn restored(fs: &MemoryFs) -> (Staging, Manifest) {
+        let large = painted(400_000, 1);
+        let files = [("db/1", large.as_slice()), ("db/2", b"small".as_slice())];
+        for (path, bytes) in files {
+            put(fs, &format!("{TARGET}/{path}"), bytes);
+        }
+        let manifest = manifest_of(&files);
+        let staging = Staging::open(Arc::new(fs.clone()), Path::new(TARGET), Owned::Whole).unwrap();
+        let pin = Pin { channel: "a/b".parse().unwrap(), roots: vec![], head: vec![1], manifest: manifest.to_stored(1).unwrap() };
+        staging.set_pin(&pin).unwrap();
+        for (id, bytes) in lists_of(&files) {
+            staging.put_list(&id, &bytes).unwrap();
+        }
+        (staging, manifest)
+    }
+
+    fn load(fs: &MemoryFs) -> Option<Record> {
+        Record::load(fs, Path::new(STATE), Path::new(TARGET)).unwrap()
+    }
+
+    #[test]
+    fn keeps_all_that_an_offline_verify_needs() {
+        let fs = MemoryFs::new();
+        let (staging, manifest) = restored(&fs);
+        assert!(load(&fs).is_none());
+        Record::save(&fs, Path::new(STATE), &staging, &manifest).unwrap();
+        staging.remove().unwrap();
+        let record = load(&fs).unwrap();
+        assert_eq!(record.pin.manifest.id, manifest.to_stored(1).unwrap().id);
+        let Layout::Lists(ids) = &manifest.files()[0].layout else { panic!("five chunks have a list") };
+        assert!(record.list(&fs, &ids[0]).unwrap().is_some());
+        Record::remove(&fs, Path::new(STATE), Path::new(TARGET)).unwrap();
+        assert!(load(&fs).is_none());
+    }
+
+    #[test]
+    fn tells_a_touched_directory_from_an_untouched_one() {
+        let touched = |change: &dyn Fn(&MemoryFs)| {
+            let fs = MemoryFs::new();
+            let (staging, manifest) = restored(&fs);
+            Record::save(&fs, Path::new(STATE), &staging, &manifest).unwrap();
+            change(&fs);
+            !load(&fs).unwrap().is_untouched(&fs, &manifest).unwrap()
+        };
+        assert!(!touched(&|_| {}));
+        assert!(touched(&|fs| drop(fs.open(Path::new("/d/node/db/2"), Open::ReadWrite).unwrap().write_at(b"S", 0).unwrap())));
+        assert!(touched(&|fs| fs.remove_file(Path::new("/d/node/db/2")).unwrap()));
+        assert!(touched(&|fs| put(fs, "/d/node/db/3", b"")));
+    }
+
+    // CR-10
+    #[test]
+    fn a_power_cut_leaves_the_older_record_or_the_new_one() {
+        let fs = MemoryFs::new();
+        let (staging, manifest) = restored(&fs);
+        Record::save(&fs, Path::new(STATE), &staging, &manifest).unwrap();
+        fs.sync_fs(Path::new("/")).unwrap();
+        fs.on_operation(|number, fs| assert!(load(&fs.power_cut(number)).is_some(), "operation {number}"));
+        Record::save(&fs, Path::new(STATE), &staging, &manifest).unwrap();
+    }
+}
