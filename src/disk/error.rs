@@ -159,8 +159,8 @@ pub enum Error {
         /// What it holds.
         what: String,
     },
-    /// The manifest would write a file that holds a node's identity.
-    #[error("the snapshot contains {path} ({rule}), and {} has one of its own", target.display())]
+    /// What is to be replaced holds a node's identity or keys, which no snapshot can bring back.
+    #[error("{path} in {} is {rule}, and would be replaced", target.display())]
     TargetIdentity {
         /// The target.
         target: PathBuf,
