@@ -1,1 +1,31 @@
-//! Under construction.
+//! A published store as one sees it from outside: channels, their heads, their manifests; and how they are moved on.
+//!
+//! Reading: [`open_channel`] asks all sources, judges by `trust` and remembers what it saw in the [`StateDir`] before it
+//! answers; [`select`] and [`fetch_manifest`] lead on to a snapshot. Writing: a [`Publisher`] signs for a repository,
+//! [`init`] makes one. What is remembered only ever grows, over any number of processes and power cuts.
+
+mod advance;
+mod ask;
+mod channels;
+mod error;
+mod generations;
+mod init;
+mod keys;
+mod manifest;
+mod open;
+pub mod plan;
+mod prepare;
+mod publisher;
+mod repos;
+mod state_dir;
+
+pub use advance::{StoreHead, read_head, write_head};
+pub use channels::{list_channels, nearest, update_index};
+pub use error::{Error, ObjectTrouble};
+pub use init::{Initialised, init};
+pub use manifest::{fetch_list, fetch_manifest, select};
+pub use open::{OpenChannel, open_channel};
+pub use prepare::prepare_store;
+pub use publisher::Publisher;
+pub use repos::{Forgotten, Pinned};
+pub use state_dir::{StateDir, StateError};

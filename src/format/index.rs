@@ -1,1 +1,58 @@
-//! Under construction.
+//! `index.json`: the channels of a store. Unsigned, a hint: each channel is checked through its signed head.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::{json, key};
+use crate::types::{ChannelName, Hash};
+
+const FORMAT: &str = "qsync-index/1";
+
+/// The channels of a store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Index {
+    format: String,
+    /// The repository they belong to.
+    pub repo: Hash,
+    /// Their names.
+    pub channels: BTreeSet<ChannelName>,
+}
+
+/// Bytes that are not an `index.json`.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// Not JSON, or not of this shape.
+    #[error("not the JSON of an index.json")]
+    Json(#[from] json::JsonError),
+    /// Of a format that this program does not know.
+    #[error("format {found:?}, this qsync reads {FORMAT:?}: a newer release is needed")]
+    OtherFormat {
+        /// The format that it names.
+        found: String,
+    },
+}
+
+impl Index {
+    /// An index without channels.
+    #[must_use]
+    pub fn new(repo: Hash) -> Self {
+        Self { format: FORMAT.to_owned(), repo, channels: BTreeSet::new() }
+    }
+
+    /// Reads an `index.json`.
+    ///
+    /// # Errors
+    /// When it is not one, or of a format that this program does not know.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
+        let index: Self = json::from_slice_strict(bytes, key::INDEX_MAX_BYTES)?;
+        if index.format == FORMAT { Ok(index) } else { Err(Error::OtherFormat { found: index.format.chars().take(100).collect() }) }
+    }
+
+    /// Writes an `index.json`.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("strings are always JSON")
+    }
+}

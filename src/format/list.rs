@@ -104,3 +104,98 @@ pub fn encode(rows: &[Row]) -> Vec<u8> {
 pub fn segments(rows: &[Row]) -> impl Iterator<Item = Vec<u8>> {
     rows.chunks(SEGMENT_ROWS as usize).map(encode)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        format::row::Stored,
+        types::{ChunkSize, Hash},
+    };
+
+    const C: u64 = ChunkSize::MIN_BYTES as u64;
+
+    fn shape(bytes: u64) -> FileShape {
+        FileShape::new(bytes, ChunkSize::try_from(C).unwrap())
+    }
+
+    fn framed(seed: u64) -> Row {
+        let hash = Hash::of(&seed.to_le_bytes());
+        Row { raw: hash, stored: Stored::Frame { hash, bytes: 1 + seed as u32 % 60_000 } }
+    }
+
+    fn rows(count: u64) -> Vec<Row> {
+        (0..count).map(|i| if i % 3 == 1 { Row::hole(C as u32) } else { framed(i) }).collect()
+    }
+
+    #[test]
+    fn a_file_of_several_segments_is_read_back_row_by_row() {
+        let shape = shape((SEGMENT_ROWS * 2 + 1) * C - 5);
+        let mut written = rows(SEGMENT_ROWS * 2);
+        written.push(framed(1));
+        let mut read = Vec::new();
+        for (segment, bytes) in segments(&written).enumerate() {
+            let segment = Segment::parse(&bytes, shape, segment as u64).unwrap();
+            assert_eq!(segment.first(), read.len() as u64);
+            assert_eq!(segment.row(segment.first()), segment.rows().next());
+            assert_eq!(segment.row(segment.first() + segment.len() as u64), None);
+            read.extend(segment.rows());
+        }
+        assert_eq!(read, written);
+    }
+
+    #[test]
+    fn a_segment_fits_below_its_cap() {
+        let longest = encode(&rows(SEGMENT_ROWS)).len() as u64;
+        assert_eq!(longest, 1_044_480);
+        assert!(longest <= crate::format::key::LIST_MAX_BYTES);
+    }
+
+    // MF-06
+    #[test]
+    fn refuses_rows_that_are_too_few_too_many_or_cut() {
+        let (shape, good) = (shape(7 * C), encode(&rows(7)));
+        assert!(Segment::parse(&good, shape, 0).is_ok());
+        for bad in [&good[..6 * 68], &good[..7 * 68 - 1], &[&good[..], b"x"].concat(), &[&good[..], &good[..68]].concat(), &[]] {
+            let error = Segment::parse(bad, shape, 0).unwrap_err();
+            let found_bytes = bad.len() as u64;
+            assert_eq!(error, ListError::Length { segment: 0, expected_rows: 7, expected_bytes: 476, found_bytes });
+        }
+        for past in [1, u64::MAX] {
+            assert!(matches!(Segment::parse(&[], shape, past), Err(ListError::Length { expected_rows: 0, .. })));
+        }
+    }
+
+    // MF-06
+    #[test]
+    fn names_the_row_that_is_out_of_bounds() {
+        let mut rows = rows(7);
+        rows[5] = Row { raw: rows[5].raw, stored: Stored::Frame { hash: rows[5].raw, bytes: C as u32 + 64 + 65 } };
+        let error = Segment::parse(&encode(&rows), shape(7 * C), 0).unwrap_err();
+        assert!(matches!(error, ListError::Row { segment: 0, index: 5, source: RowError::FrameLength { .. } }), "{error}");
+        // The last chunk is shorter: a hole of the full length is another hash.
+        let bytes = encode(&[framed(0), framed(1), framed(2), framed(3), Row::hole(C as u32)]);
+        let error = Segment::parse(&bytes, shape(5 * C - 1), 0);
+        assert!(matches!(error, Err(ListError::Row { index: 4, source: RowError::NotZero { .. }, .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_refused_or_written_back_the_same(bytes in proptest::collection::vec(any::<u8>(), 0..700), file in 0..12 * C) {
+            if let Ok(segment) = Segment::parse(&bytes, shape(file), 0) {
+                prop_assert_eq!(encode(&segment.rows().collect::<Vec<_>>()), bytes);
+            }
+        }
+
+        #[test]
+        fn what_is_encoded_is_parsed(count in 1_u64..40, seed in any::<u32>()) {
+            let written: Vec<Row> = (0..count).map(|i| framed(i + u64::from(seed))).collect();
+            // Frames of up to 60,000 bytes fit a full chunk.
+            let bytes = encode(&written);
+            let segment = Segment::parse(&bytes, shape(count * C), 0).unwrap();
+            prop_assert_eq!(segment.rows().collect::<Vec<_>>(), written);
+        }
+    }
+}

@@ -11,6 +11,7 @@ pub mod json;
 pub mod key;
 pub mod list;
 pub mod manifest;
+pub mod payload;
 pub mod root;
 pub mod row;
 pub mod shape;

@@ -7,6 +7,8 @@
 //! Everything here blocks: call it from blocking threads. No operation follows a symbolic link in the
 //! last component of a path; [`Fs::open_beneath`] follows none at all.
 
+#[cfg(test)]
+mod contract;
 mod memory;
 mod real;
 

@@ -1,123 +1,239 @@
 //! A file system in memory that knows what would survive a power cut.
-use std::{io, path::Path, sync::Arc};
+//!
+//! It is as forgetful as a real one may be: content is durable after the file was synced, names after their directory was.
+//! Every operation that changes something is counted, and can be made to fail or to call a hook, so that a test can stop the
+//! world at each of them.
+//!
+//! Unlike a real one it follows no link anywhere in a path, asks for no permissions, and keeps no access times.
 
-use super::{DirEntry, File, Fs, Lock, Open, Rename, Space, Stat};
-use crate::types::RelPath;
+mod content;
+mod crash;
+mod file;
+mod names;
+mod node;
+mod operations;
+
+use std::{
+    collections::BTreeSet,
+    fmt, io,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use rustix::io::Errno;
+
+use self::{
+    content::PAGE,
+    names::NameChange,
+    node::{Body, Ino, Tree},
+};
+use super::{Lock, Space};
 
 /// A file system in memory. Clones are the same file system; [`MemoryFs::power_cut`] makes another one.
 /// It starts with an empty root directory `/`; relative paths are taken from there.
-#[derive(Clone, Debug, Default)]
-pub struct MemoryFs;
+#[derive(Clone, Debug)]
+pub struct MemoryFs(Arc<Mutex<State>>);
+
+type Hook = Arc<dyn Fn(u64, &MemoryFs) + Send + Sync>;
+
+struct State {
+    tree: Tree,
+    locked: BTreeSet<Ino>,
+    operations: u64,
+    failure: Option<Failure>,
+    hook: Option<Hook>,
+    limit_bytes: Option<u64>,
+    longest_write: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Failure {
+    from_operation: u64,
+    errno: i32,
+    lasting: bool,
+}
 
 impl MemoryFs {
     /// An empty file system without limits.
     #[must_use]
     pub fn new() -> Self {
-        todo!()
+        Self::holding(Tree::new())
+    }
+
+    fn holding(tree: Tree) -> Self {
+        let locked = BTreeSet::new();
+        Self(Arc::new(Mutex::new(State {
+            tree,
+            locked,
+            operations: 0,
+            failure: None,
+            hook: None,
+            limit_bytes: None,
+            longest_write: usize::MAX,
+        })))
     }
 
     /// The file system as it may be found after the power went now: everything synced is there; of every write and every change of a
-    /// name that was not, chance (fixed by `seed`) decides whether it is there, is missing, or, for writes, is torn. Locks are free,
-    /// limits and injected failures are gone.
+    /// name that was not, chance (fixed by `seed`) decides whether it is there, is missing, or, for writes, is torn. A rename happened
+    /// or did not, never half. Locks are free, limits, hooks and injected failures are gone.
     #[must_use]
-    pub fn power_cut(&self, _seed: u64) -> Self {
-        todo!()
+    pub fn power_cut(&self, seed: u64) -> Self {
+        let tree = self.state().tree.clone();
+        Self::holding(tree.after_power_cut(seed))
     }
 
     /// How many mutating operations (writes, changes of names, syncs) have begun so far.
     #[must_use]
     pub fn operations(&self) -> u64 {
-        todo!()
+        self.state().operations
     }
 
     /// Lets `operations` more mutating operations pass; from then on every operation, reads too, fails with `errno`
     /// (5 is EIO, 28 ENOSPC) and changes nothing, as for a process that was killed there.
-    pub fn fail_after(&self, _operations: u64, _errno: i32) {
-        todo!()
+    pub fn fail_after(&self, operations: u64, errno: i32) {
+        self.inject(operations, errno, true);
     }
 
     /// Lets `operations` more mutating operations pass; then exactly one fails with `errno`, and all later ones work.
-    pub fn fail_once_after(&self, _operations: u64, _errno: i32) {
-        todo!()
+    pub fn fail_once_after(&self, operations: u64, errno: i32) {
+        self.inject(operations, errno, false);
+    }
+
+    fn inject(&self, operations: u64, errno: i32, lasting: bool) {
+        let mut state = self.state();
+        let from_operation = state.operations.saturating_add(operations);
+        state.failure = Some(Failure { from_operation, errno, lasting });
     }
 
     /// Ends what [`MemoryFs::fail_after`] and [`MemoryFs::fail_once_after`] began.
     pub fn heal(&self) {
-        todo!()
+        self.state().failure = None;
     }
 
     /// Calls `hook` before every mutating operation with the operation's number, counted from 0. The hook may look at the
-    /// file system and cut its power.
-    pub fn on_operation(&self, _hook: impl Fn(u64, &Self) + Send + Sync + 'static) {
-        todo!()
+    /// file system and cut its power; it must not change it.
+    pub fn on_operation(&self, hook: impl Fn(u64, &Self) + Send + Sync + 'static) {
+        self.state().hook = Some(Arc::new(hook));
     }
 
-    /// From now on only `bytes` may be allocated in all; more is ENOSPC. `None` takes the limit away.
-    pub fn limit_space(&self, _bytes: Option<u64>) {
-        todo!()
+    /// From now on only `bytes` may be taken up in all; more is ENOSPC. `None` takes the limit away.
+    pub fn limit_space(&self, bytes: Option<u64>) {
+        self.state().limit_bytes = bytes;
     }
 
-    /// Changes one bit of a file behind everybody's back, as a bad disk does.
+    /// From now on one call writes at most `bytes`, as system calls may.
+    pub fn shorten_writes(&self, bytes: usize) {
+        self.state().longest_write = bytes.max(1);
+    }
+
+    /// Changes one bit of a file behind everybody's back, as a bad disk does. Not counted, and durable.
     ///
     /// # Errors
     /// When there is no such file or the bit lies behind its end.
-    pub fn flip_bit(&self, _path: &Path, _byte: u64, _bit: u8) -> io::Result<()> {
-        todo!()
+    pub fn flip_bit(&self, path: &Path, byte: u64, bit: u8) -> io::Result<()> {
+        let mut state = self.state();
+        let ino = state.tree.find(path)?;
+        let file = state.tree.file_mut(ino)?;
+        file.durable.flip_bit(byte, bit);
+        if file.now.flip_bit(byte, bit) { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 
-    /// Makes a symbolic link, which [`Fs`] has no operation for; `target` is never followed.
+    /// Makes a symbolic link, which [`super::Fs`] has no operation for; it leads nowhere.
     ///
     /// # Errors
-    /// As [`Fs::create_dir`].
-    pub fn symlink(&self, _target: &Path, _path: &Path) -> io::Result<()> {
-        todo!()
+    /// As [`super::Fs::create_dir`].
+    pub fn symlink(&self, path: &Path) -> io::Result<()> {
+        self.mutate(|state| {
+            let place = state.tree.free_place(path)?;
+            let ino = state.tree.add(Body::Symlink, 0o777);
+            state.tree.change_names(NameChange::put(place, ino));
+            Ok(())
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("no operation panics while it holds the lock")
+    }
+
+    /// Runs an operation that changes nothing.
+    fn look<T>(&self, operation: impl FnOnce(&Tree) -> io::Result<T>) -> io::Result<T> {
+        let state = self.state();
+        match state.failure {
+            // The world ended with the failed operation.
+            Some(failure) if failure.lasting && state.operations > failure.from_operation => {
+                Err(io::Error::from_raw_os_error(failure.errno))
+            }
+            _ => operation(&state.tree),
+        }
+    }
+
+    /// Runs an operation that changes something: counts it, calls the hook, fails if it is to fail.
+    fn mutate<T>(&self, operation: impl FnOnce(&mut State) -> io::Result<T>) -> io::Result<T> {
+        let (number, hook) = {
+            let mut state = self.state();
+            state.operations += 1;
+            (state.operations - 1, state.hook.clone())
+        };
+        if let Some(hook) = hook {
+            hook(number, self);
+        }
+        let mut state = self.state();
+        if let Some(failure) = state.failure.filter(|failure| number >= failure.from_operation) {
+            if !failure.lasting {
+                state.failure = None;
+            }
+            return Err(io::Error::from_raw_os_error(failure.errno));
+        }
+        operation(&mut state)
+    }
+
+    fn room(&self) -> Space {
+        let state = self.state();
+        let total_bytes = state.limit_bytes.unwrap_or(1 << 50);
+        Space { free_bytes: total_bytes.saturating_sub(state.tree.used_bytes()), total_bytes, free_inodes: None }
+    }
+
+    fn lock(&self, ino: Ino) -> Option<Box<dyn Lock>> {
+        let taken = self.state().locked.insert(ino);
+        taken.then(|| Box::new(MemoryLock { fs: self.clone(), ino }) as Box<dyn Lock>)
     }
 }
 
-impl Fs for MemoryFs {
-    fn open(&self, _path: &Path, _how: Open) -> io::Result<Arc<dyn File>> {
-        todo!()
-    }
-    fn open_beneath(&self, _root: &Path, _rel: &RelPath, _how: Open) -> io::Result<Arc<dyn File>> {
-        todo!()
-    }
-    fn create_dir(&self, _path: &Path, _mode: u32) -> io::Result<()> {
-        todo!()
-    }
-    fn create_dir_all(&self, _path: &Path, _mode: u32) -> io::Result<()> {
-        todo!()
-    }
-    fn read_dir(&self, _path: &Path) -> io::Result<Vec<DirEntry>> {
-        todo!()
-    }
-    fn stat(&self, _path: &Path) -> io::Result<Stat> {
-        todo!()
-    }
-    fn rename(&self, _from: &Path, _to: &Path, _mode: Rename) -> io::Result<()> {
-        todo!()
-    }
-    fn hard_link(&self, _file: &Path, _new_name: &Path) -> io::Result<()> {
-        todo!()
-    }
-    fn remove_file(&self, _path: &Path) -> io::Result<()> {
-        todo!()
-    }
-    fn remove_dir(&self, _path: &Path) -> io::Result<()> {
-        todo!()
-    }
-    fn sync_dir(&self, _path: &Path) -> io::Result<()> {
-        todo!()
-    }
-    fn sync_fs(&self, _path: &Path) -> io::Result<()> {
-        todo!()
-    }
-    fn space(&self, _path: &Path) -> io::Result<Space> {
-        todo!()
-    }
-    fn chown(&self, _path: &Path, _uid: u32, _gid: u32) -> io::Result<()> {
-        todo!()
-    }
-    fn try_lock(&self, _path: &Path) -> io::Result<Option<Box<dyn Lock>>> {
-        todo!()
+impl State {
+    /// ENOSPC unless so many more pages fit.
+    fn take_room(&self, pages: u64) -> io::Result<()> {
+        match self.limit_bytes {
+            Some(limit) if pages > 0 && self.tree.used_bytes() + pages * PAGE > limit => Err(Errno::NOSPC.into()),
+            _ => Ok(()),
+        }
     }
 }
+
+impl Default for MemoryFs {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("nodes", &self.tree.nodes.len()).field("operations", &self.operations).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+struct MemoryLock {
+    fs: MemoryFs,
+    ino: Ino,
+}
+
+impl Lock for MemoryLock {}
+
+impl Drop for MemoryLock {
+    fn drop(&mut self) {
+        self.fs.state().locked.remove(&self.ino);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,69 @@
+//! Asking many sources for the same object at once.
+
+use std::time::Duration;
+
+use tokio::{
+    task::JoinSet,
+    time::{Instant, timeout_at},
+};
+
+use crate::{
+    format::key,
+    store::{DynReadStore, Error, ErrorKind},
+    trust::{Answer, Offer},
+    types::ObjectKey,
+};
+
+/// How long to wait for the others once one source has answered well (rule 5).
+pub(super) const GRACE: Duration = Duration::from_secs(5);
+/// How long to wait for any source at all.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A question under way to all sources. Dropping it ends it.
+#[derive(Debug)]
+pub(super) struct Asking {
+    tasks: JoinSet<(usize, Answer)>,
+    sources: Vec<String>,
+}
+
+impl Asking {
+    /// Asks all sources for a root or head.
+    pub(super) fn start(sources: &[DynReadStore], object: &ObjectKey) -> Self {
+        let mut tasks = JoinSet::new();
+        for (i, source) in sources.iter().cloned().enumerate() {
+            let object = object.clone();
+            tasks.spawn(async move { (i, answer(source.get(&object, key::HEAD_MAX_BYTES).await)) });
+        }
+        Self { tasks, sources: sources.iter().map(|source| source.name().to_owned()).collect() }
+    }
+
+    /// The answers, in the order of the sources: of all of them, or of those that came until `grace` after the first that is `good`.
+    pub(super) async fn collect(mut self, grace: Duration, good: impl Fn(&Answer) -> bool) -> Vec<Offer> {
+        let mut answers: Vec<Option<Answer>> = vec![None; self.sources.len()];
+        let mut end = Instant::now() + PATIENCE;
+        while let Ok(Some(joined)) = timeout_at(end, self.tasks.join_next()).await {
+            let Ok((i, answer)) = joined else { continue };
+            if good(&answer) {
+                end = end.min(Instant::now() + grace);
+            }
+            answers[i] = Some(answer);
+        }
+        let late = || Answer::Failed("no answer in time".to_owned());
+        self.sources.into_iter().zip(answers).map(|(source, answer)| Offer { source, answer: answer.unwrap_or_else(late) }).collect()
+    }
+}
+
+/// What an attempt to read an object tells about the source.
+pub(super) fn answer(result: Result<Vec<u8>, Error>) -> Answer {
+    match result {
+        Ok(bytes) => Answer::Object(bytes),
+        Err(error) => match error.kind {
+            ErrorKind::NotFound => Answer::Absent,
+            ErrorKind::Denied => Answer::Denied(error.reason),
+            ErrorKind::TooLarge | ErrorKind::BadAnswer | ErrorKind::Conflict => Answer::Unfit(error.reason),
+            ErrorKind::Interrupted | ErrorKind::Unreachable | ErrorKind::Unavailable { .. } | ErrorKind::NoSpace | ErrorKind::Io => {
+                Answer::Failed(error.reason)
+            }
+        },
+    }
+}

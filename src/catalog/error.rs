@@ -1,0 +1,222 @@
+//! What can go wrong with a published store: one variant for each thing a caller can act on.
+
+use thiserror::Error;
+
+use super::state_dir::StateError;
+use crate::{
+    format::head::{Release, SnapshotRef},
+    store,
+    trust::{ManifestDefect, Refusal, RootDefect, SignError},
+    types::{ChannelName, Hash, When},
+};
+
+/// A failure of the catalog. [`Error::code`] is stable (docs/scripting.md).
+#[derive(Debug, Error)]
+pub enum Error {
+    /// No head may be used; or the repository is unknown, absent or in conflict.
+    #[error("no usable head of channel {channel}")]
+    Refused {
+        /// The channel.
+        channel: ChannelName,
+        /// Why, and what each source offered.
+        source: Box<Refusal>,
+    },
+    /// The publisher's own roots or heads would be refused by everybody.
+    #[error("nothing can be published")]
+    CannotPublish(#[source] Box<Refusal>),
+    /// No source has the channel.
+    #[error("no such channel: {channel}")]
+    UnknownChannel {
+        /// The channel.
+        channel: ChannelName,
+        /// Channels with similar names that the sources have.
+        nearest: Vec<ChannelName>,
+        /// What each source answered.
+        lines: Vec<String>,
+    },
+    /// The head names no such snapshot.
+    #[error("no snapshot {when} in channel {channel}")]
+    NoSuchSnapshot {
+        /// The channel.
+        channel: ChannelName,
+        /// What was asked for.
+        when: When,
+        /// What there is.
+        available: Vec<SnapshotRef>,
+    },
+    /// More than one snapshot has this prefix.
+    #[error("{} snapshots of channel {channel} begin with {when}", found.len())]
+    AmbiguousSnapshot {
+        /// The channel.
+        channel: ChannelName,
+        /// What was asked for.
+        when: When,
+        /// Those that fit.
+        found: Vec<SnapshotRef>,
+    },
+    /// The snapshot was made for a newer qsync.
+    #[error("the snapshot needs qsync {needed}, this is {running}")]
+    NeedsNewer {
+        /// The oldest release that can restore it.
+        needed: Release,
+        /// This release.
+        running: Release,
+    },
+    /// No source has a good copy of an object.
+    #[error("no source has a good copy of {object}")]
+    Object {
+        /// The object's key.
+        object: String,
+        /// The gravest trouble.
+        trouble: ObjectTrouble,
+        /// What each source answered.
+        lines: Vec<String>,
+    },
+    /// The manifest is the one that was signed, and not valid.
+    #[error("the signed manifest is not valid")]
+    Manifest(#[source] Box<ManifestDefect>),
+    /// The store holds another repository.
+    #[error("{store} holds another repository: expected b3:{expected}, found b3:{found}")]
+    OtherRepo {
+        /// The store.
+        store: String,
+        /// The repository that was expected.
+        expected: Hash,
+        /// The one it holds.
+        found: Hash,
+    },
+    /// The store holds a repository whose keys are not on this machine.
+    #[error("{store} already holds repository b3:{found}")]
+    AlreadyInUse {
+        /// The store.
+        store: String,
+        /// The repository it holds.
+        found: Hash,
+    },
+    /// A root in the store is damaged or of another chain.
+    #[error("{store}: root version {version} is not the one of this repository")]
+    StoredRoot {
+        /// The store.
+        store: String,
+        /// The version.
+        version: u32,
+        /// What is wrong with it, where it can be read at all.
+        source: Option<RootDefect>,
+    },
+    /// There is no repository that this machine can publish to.
+    #[error("no repository on this machine that these stores belong to and whose publish keys are here")]
+    NoRepo,
+    /// A mutable object changes faster than it can be replaced.
+    #[error("{store}: {object} is being changed by others all the time")]
+    Contended {
+        /// The store.
+        store: String,
+        /// The object's key.
+        object: String,
+    },
+    /// A head or root cannot be signed.
+    #[error("cannot sign")]
+    Sign(#[from] SignError),
+    /// A head cannot be put together.
+    #[error("cannot make the next head")]
+    Plan(#[from] super::plan::PlanError),
+    /// The state directory.
+    #[error("the state directory cannot be used")]
+    State(#[from] StateError),
+    /// A store failed.
+    #[error("a store failed")]
+    Store(#[from] store::Error),
+    /// A task of this program ended early.
+    #[error("a task of qsync ended early")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+/// Why no source has a good copy of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ObjectTrouble {
+    /// No source has it.
+    Missing,
+    /// At least one could not be asked.
+    Unreachable,
+    /// At least one has other bytes under that name.
+    Wrong,
+}
+
+impl Error {
+    /// The stable code (docs/scripting.md).
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Refused { source: refusal, .. } | Self::CannotPublish(refusal) => refusal.code(),
+            Self::UnknownChannel { .. } => "unknown-channel",
+            Self::NoSuchSnapshot { .. } => "no-such-snapshot",
+            Self::AmbiguousSnapshot { .. } => "ambiguous-snapshot",
+            Self::NeedsNewer { .. } => "needs-newer-qsync",
+            Self::Object { trouble: ObjectTrouble::Missing, .. } => "object-missing",
+            Self::Object { trouble: ObjectTrouble::Unreachable, .. } => "network",
+            Self::Object { trouble: ObjectTrouble::Wrong, .. } => "object-wrong",
+            Self::Manifest(_) => "manifest-invalid",
+            Self::OtherRepo { .. } => "other-repo",
+            Self::AlreadyInUse { .. } => "store-in-use",
+            Self::StoredRoot { .. } => "stored-root",
+            Self::NoRepo => "no-repo",
+            Self::Contended { .. } => "contended",
+            Self::Sign(_) | Self::Plan(_) => "cannot-sign",
+            Self::State(error) => error.code(),
+            Self::Store(_) => "store",
+            Self::Task(_) => "internal",
+        }
+    }
+
+    /// What each source offered or answered, one line each.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        match self {
+            Self::Refused { source: refusal, .. } | Self::CannotPublish(refusal) => refusal.lines(),
+            Self::UnknownChannel { lines, .. } | Self::Object { lines, .. } => lines.clone(),
+            Self::NoSuchSnapshot { available: list, .. } | Self::AmbiguousSnapshot { found: list, .. } => {
+                list.iter().map(snapshot_line).collect()
+            }
+            Self::NeedsNewer { .. }
+            | Self::Manifest(_)
+            | Self::OtherRepo { .. }
+            | Self::AlreadyInUse { .. }
+            | Self::StoredRoot { .. }
+            | Self::NoRepo
+            | Self::Contended { .. }
+            | Self::Sign(_)
+            | Self::Plan(_)
+            | Self::State(_)
+            | Self::Store(_)
+            | Self::Task(_) => Vec::new(),
+        }
+    }
+
+    /// What to do about it, in one line, if anything.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Refused { source: refusal, .. } | Self::CannotPublish(refusal) => Some(refusal.hint()),
+            Self::UnknownChannel { nearest, .. } if nearest.is_empty() => Some("qsync list shows the channels of a source".to_owned()),
+            Self::UnknownChannel { nearest, .. } => {
+                Some(format!("did you mean {}?", nearest.iter().map(ChannelName::as_str).collect::<Vec<_>>().join(", ")))
+            }
+            Self::NoSuchSnapshot { .. } => Some("only the snapshots above can still be fetched".to_owned()),
+            Self::AmbiguousSnapshot { .. } => Some("give more digits of the id".to_owned()),
+            Self::NeedsNewer { needed, .. } => Some(format!("install qsync {needed} or newer")),
+            Self::Object { .. } => Some("add another source, or try again later".to_owned()),
+            Self::Manifest(_) => Some("tell the publisher".to_owned()),
+            Self::OtherRepo { .. } | Self::AlreadyInUse { .. } => Some("one store holds one repository: use an empty one".to_owned()),
+            Self::StoredRoot { .. } => Some("somebody else writes to this store, or its disk is bad".to_owned()),
+            Self::NoRepo => Some("qsync init makes a repository and its keys".to_owned()),
+            Self::Contended { .. } => Some("another publisher is at work: run the same command again later".to_owned()),
+            Self::State(error) => error.hint(),
+            Self::Sign(_) | Self::Plan(_) | Self::Store(_) | Self::Task(_) => None,
+        }
+    }
+}
+
+fn snapshot_line(snapshot: &SnapshotRef) -> String {
+    let height = snapshot.height.map_or_else(|| "no height".to_owned(), |height| format!("height {height}"));
+    format!("b3:{}  {height}  {}  {}", snapshot.manifest.short(), snapshot.taken_at, crate::types::ByteSize(snapshot.bytes))
+}

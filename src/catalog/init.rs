@@ -1,0 +1,124 @@
+//! Making a repository: one root key, one publish key, the first root.
+
+use jiff::SignedDuration;
+
+use super::{
+    channels::create_index,
+    error::Error,
+    open::blocking,
+    prepare::{prepare_store, repo_in},
+    state_dir::{StateDir, StateError},
+};
+use crate::{
+    format::{
+        key,
+        root::{ChannelGlob, Role, Root},
+    },
+    store::DynWriteStore,
+    trust::{KeyId, RepoState, RootChain, SecretKey, repo_of, sign_root},
+    types::{Hash, Timestamp},
+};
+
+/// How long a root is valid.
+const ROOT_LIFETIME: SignedDuration = SignedDuration::from_hours(365 * 24);
+
+/// What became of an [`init`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Initialised {
+    /// The repository is new, trusted on this machine, and its keys are in the state directory.
+    Created {
+        /// The repository.
+        repo: Hash,
+        /// The key that signs roots.
+        root_key: KeyId,
+        /// The key that signs heads.
+        publish_key: KeyId,
+        /// When the first root expires.
+        expires: Timestamp,
+    },
+    /// The store holds a repository of this machine already; nothing was changed.
+    Already {
+        /// The repository.
+        repo: Hash,
+    },
+}
+
+/// Makes a repository in an empty store, with one root key and one publish key, and trusts it on this machine.
+///
+/// Whatever is interrupted, the same call completes: the keys are durable before the store names them.
+///
+/// # Errors
+/// [`Error::AlreadyInUse`] when the store holds a repository whose keys are not here; [`Error::State`]; [`Error::Store`].
+pub async fn init(store: &DynWriteStore, name: &str, state: &StateDir, now: Timestamp) -> Result<Initialised, Error> {
+    if let Some(repo) = repo_in(store).await? {
+        return adopt(store, state, repo).await;
+    }
+    let (root_key, publish_key) = blocking(state, |state| Ok((state.generate_key()?, state.generate_key()?))).await?;
+    let root = first_root(name, &root_key, &publish_key, now);
+    let envelope = sign_root(&root, &[&root_key])?;
+    let chain = start(store, &envelope)?;
+    prepare_store(store, &chain).await?;
+    create_index(store, chain.repo()).await?;
+    trust(state, &chain).await?;
+    Ok(Initialised::Created { repo: chain.repo(), root_key: root_key.id(), publish_key: publish_key.id(), expires: root.expires })
+}
+
+/// Says that a repository of this machine is there, and trusts it where a run was interrupted before it did.
+async fn adopt(store: &DynWriteStore, state: &StateDir, repo: Hash) -> Result<Initialised, Error> {
+    let in_use = || Error::AlreadyInUse { store: store.name().to_owned(), found: repo };
+    let envelope = store.get(&key::root(1), key::ROOT_MAX_BYTES).await?;
+    let chain = start(store, &envelope)?;
+    let root = chain.newest().clone();
+    if !blocking(state, move |state| holds_a_root_key(state, &root)).await? {
+        return Err(in_use());
+    }
+    prepare_store(store, &chain).await?;
+    create_index(store, repo).await?;
+    trust(state, &chain).await?;
+    Ok(Initialised::Already { repo })
+}
+
+fn holds_a_root_key(state: &StateDir, root: &Root) -> Result<bool, StateError> {
+    for key in root.keys_of(&root.root) {
+        if state.key(&KeyId::of(&key))?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn start(store: &DynWriteStore, envelope: &[u8]) -> Result<RootChain, Error> {
+    repo_of(envelope).and_then(|(repo, _)| RootChain::start(repo, envelope)).map_err(|e| Error::StoredRoot {
+        store: store.name().to_owned(),
+        version: 1,
+        source: Some(e),
+    })
+}
+
+async fn trust(state: &StateDir, chain: &RootChain) -> Result<(), Error> {
+    let roots: Vec<Vec<u8>> = chain.envelopes().map(<[u8]>::to_vec).collect();
+    let learn = move |known: Option<RepoState>| {
+        let mut known = known.unwrap_or_default();
+        if known.roots.len() < roots.len() {
+            known.roots = roots;
+        }
+        (known, ())
+    };
+    let repo = chain.repo();
+    blocking(state, move |state| state.update(repo, learn)).await
+}
+
+fn first_root(name: &str, root_key: &SecretKey, publish_key: &SecretKey, now: Timestamp) -> Root {
+    let id = |key: &SecretKey| key.id().to_string();
+    let role = |key: &SecretKey| Role { keys: vec![id(key)], threshold: 1 };
+    Root {
+        name: name.to_owned(),
+        version: 1,
+        issued: now,
+        expires: now.saturating_add(ROOT_LIFETIME).unwrap_or(Timestamp::MAX),
+        keys: [root_key, publish_key].map(|key| (id(key), key.public().bytes())).into(),
+        root: role(root_key),
+        publish: role(publish_key),
+        channels: vec![ChannelGlob::all()],
+    }
+}

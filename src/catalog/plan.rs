@@ -1,0 +1,107 @@
+//! What the next head of a channel says. Pure.
+
+use jiff::SignedDuration;
+use thiserror::Error;
+
+use crate::{
+    format::head::{Head, Newest, Older},
+    types::{ChannelName, Hash, Timestamp},
+};
+
+/// Everything that the next head depends on.
+#[derive(Clone, Debug)]
+pub struct NextHead<'a> {
+    /// The repository.
+    pub repo: Hash,
+    /// Version of the root whose keys will sign.
+    pub root_version: u32,
+    /// The channel.
+    pub channel: &'a ChannelName,
+    /// Its number: [`next_seq`].
+    pub seq: u64,
+    /// The time.
+    pub now: Timestamp,
+    /// How long it is valid, seconds.
+    pub lifetime_secs: u64,
+    /// How long a snapshot stays fetchable after the last head that named it, hours.
+    pub window_hours: u32,
+    /// Snapshots to keep beside the newest.
+    pub keep_last: usize,
+    /// The newest snapshot.
+    pub snapshot: Newest,
+    /// The head that is replaced.
+    pub previous: Option<&'a Head>,
+}
+
+/// A head that cannot be.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum PlanError {
+    /// There is no number after this one: somebody signed a head with the highest of all.
+    #[error("no head can follow number {0}")]
+    NoSeqAfter(u64),
+    /// The end of its validity is beyond all time.
+    #[error("{lifetime_secs} seconds after {now} is out of range")]
+    OutOfRange {
+        /// The time.
+        now: Timestamp,
+        /// What was to be added, seconds.
+        lifetime_secs: u64,
+    },
+}
+
+/// The number of the next head: one more than the highest of those in all stores and of that seen last.
+///
+/// # Errors
+/// [`PlanError::NoSeqAfter`].
+pub fn next_seq<'a>(heads: impl IntoIterator<Item = &'a Head>) -> Result<u64, PlanError> {
+    let highest = heads.into_iter().map(|head| head.seq).max().unwrap_or(0);
+    highest.checked_add(1).ok_or(PlanError::NoSeqAfter(highest))
+}
+
+/// Puts the next head together.
+///
+/// # Errors
+/// [`PlanError::OutOfRange`] when its times leave the calendar.
+pub fn next_head(next: NextHead<'_>) -> Result<Head, PlanError> {
+    let expires = later(next.now, next.lifetime_secs)?;
+    // What a head still names stays at least for the window after it.
+    let until = later(next.now, u64::from(next.window_hours) * 3600)?;
+    Ok(Head {
+        repo: next.repo,
+        root_version: next.root_version,
+        channel: next.channel.clone(),
+        seq: next.seq,
+        issued: next.now,
+        expires,
+        window_hours: next.window_hours,
+        older: older(next.previous, &next.snapshot, next.keep_last, until),
+        snapshot: next.snapshot,
+    })
+}
+
+/// The snapshots of the previous head, newest first, but for the one that is now the newest; at most `keep_last`.
+fn older(previous: Option<&Head>, newest: &Newest, keep_last: usize, until: Timestamp) -> Vec<Older> {
+    let Some(previous) = previous else { return Vec::new() };
+    let all = std::iter::once(retired(&previous.snapshot, until)).chain(previous.older.iter().cloned());
+    let kept = all.filter(|older| older.manifest != newest.manifest).take(keep_last);
+    kept.map(|older| Older { until: older.until.max(until), ..older }).collect()
+}
+
+fn retired(snapshot: &Newest, until: Timestamp) -> Older {
+    Older {
+        manifest: snapshot.manifest,
+        manifest_bytes: snapshot.manifest_bytes,
+        manifest_json_bytes: snapshot.manifest_json_bytes,
+        height: snapshot.height,
+        taken_at: snapshot.taken_at,
+        bytes: snapshot.bytes,
+        until,
+        ipfs: snapshot.ipfs.clone(),
+    }
+}
+
+fn later(now: Timestamp, lifetime_secs: u64) -> Result<Timestamp, PlanError> {
+    let out_of_range = || PlanError::OutOfRange { now, lifetime_secs };
+    let secs = i64::try_from(lifetime_secs).map_err(|_| out_of_range())?;
+    now.checked_add(SignedDuration::from_secs(secs)).map_err(|_| out_of_range())
+}

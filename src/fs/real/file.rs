@@ -1,0 +1,143 @@
+//! An open file of the machine's file system.
+
+use std::{
+    fs, io,
+    ops::Range,
+    os::unix::fs::{FileExt, MetadataExt},
+};
+
+use rustix::{
+    fs::{Advice, FallocateFlags, Mode, OFlags, SeekFrom, fadvise, fallocate, seek},
+    io::{Errno, retry_on_intr},
+};
+
+use crate::fs::{File, Kind, Open, Stat};
+
+#[derive(Debug)]
+pub(super) struct RealFile(fs::File);
+
+impl RealFile {
+    /// Takes an open file; refuses what is not a regular file: a directory cannot be read, and a fifo would hang.
+    pub(super) fn new(file: fs::File) -> io::Result<Self> {
+        match stat(&file.metadata()?).kind {
+            Kind::File => Ok(Self(file)),
+            Kind::Dir => Err(Errno::ISDIR.into()),
+            Kind::Symlink => Err(Errno::LOOP.into()),
+            Kind::Special => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+        }
+    }
+}
+
+impl File for RealFile {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.0.read_at(buf, offset)
+    }
+
+    fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
+        self.0.write_at(buf, offset)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn allocate(&self, range: Range<u64>) -> io::Result<()> {
+        if range.is_empty() {
+            return Ok(());
+        }
+        let len = range.end - range.start;
+        Ok(retry_on_intr(|| fallocate(&self.0, FallocateFlags::KEEP_SIZE, range.start, len))?)
+    }
+
+    fn next_data(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
+        let start = match seek(&self.0, SeekFrom::Data(offset)) {
+            Ok(start) => start,
+            Err(Errno::NXIO) => return Ok(None),
+            Err(Errno::INVAL) => return self.rest(offset),
+            Err(e) => return Err(e.into()),
+        };
+        match seek(&self.0, SeekFrom::Hole(start)) {
+            Ok(end) => Ok(Some(start..end)),
+            Err(Errno::NXIO) => Ok(None), // cut by somebody since the first call
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        self.0.sync_all()
+    }
+
+    fn stat(&self) -> io::Result<Stat> {
+        self.0.metadata().map(|metadata| stat(&metadata))
+    }
+
+    // Advice that is not taken costs time only.
+    fn advise_sequential(&self) {
+        let _ = fadvise(&self.0, 0, None, Advice::Sequential);
+    }
+
+    fn advise_done(&self, range: Range<u64>) {
+        if let Some(len) = range.end.checked_sub(range.start).and_then(std::num::NonZeroU64::new) {
+            let _ = fadvise(&self.0, range.start, Some(len), Advice::DontNeed);
+        }
+    }
+}
+
+impl RealFile {
+    fn rest(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
+        let len = self.0.metadata()?.len();
+        Ok((offset < len).then_some(offset..len))
+    }
+}
+
+/// `O_NONBLOCK` means nothing to a regular file, and keeps a fifo from hanging us before it is refused.
+pub(super) fn flags(how: Open) -> OFlags {
+    let always = OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    always
+        | match how {
+            Open::Read => OFlags::RDONLY,
+            Open::ReadWrite => OFlags::RDWR,
+            Open::CreateNew(_) => OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
+            Open::Create(_) => OFlags::RDWR | OFlags::CREATE,
+        }
+}
+
+pub(super) fn mode(how: Open) -> Mode {
+    match how {
+        Open::Read | Open::ReadWrite => Mode::empty(),
+        Open::CreateNew(mode) | Open::Create(mode) => Mode::from_raw_mode(mode),
+    }
+}
+
+pub(super) fn stat(metadata: &fs::Metadata) -> Stat {
+    let nanoseconds = |seconds: i64, nanoseconds: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds);
+    Stat {
+        kind: kind(metadata.file_type()),
+        len: metadata.len(),
+        allocated_bytes: metadata.blocks().saturating_mul(512),
+        mtime_ns: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
+        ctime_ns: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
+        dev: metadata.dev(),
+        ino: metadata.ino(),
+        nlink: metadata.nlink(),
+        mode: metadata.mode() & 0o7777,
+        uid: metadata.uid(),
+        gid: metadata.gid(),
+    }
+}
+
+fn kind(of: fs::FileType) -> Kind {
+    if of.is_file() {
+        Kind::File
+    } else if of.is_dir() {
+        Kind::Dir
+    } else if of.is_symlink() {
+        Kind::Symlink
+    } else {
+        Kind::Special
+    }
+}
