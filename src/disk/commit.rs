@@ -1,1 +1,77 @@
-//! Stub.
+//! The commit record: the renames that put a snapshot in place, written down and synced before the first of them.
+//!
+//! From the moment it is durable the swap will be completed, by this run or by the next. It names each new entry by its inode:
+//! that alone tells, after a crash, whether an exchange has happened.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Error, swap::Old};
+use crate::{fs::Fs, types::Hash};
+
+const FORMAT: &str = "qsync-commit/1";
+const FILE: &str = "commit";
+const MAX_BYTES: u64 = 64 << 20;
+
+/// All renames of one swap.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Commit {
+    format: String,
+    /// The snapshot.
+    pub(super) manifest: Hash,
+    /// What becomes of what was there.
+    pub(super) old: Old,
+    /// In the order in which they are made.
+    pub(super) moves: Vec<Move>,
+}
+
+/// One entry that gets a new owner.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Move {
+    /// The new entry; `None` when an old one only goes away.
+    pub(super) new: Option<NewEntry>,
+    /// Where it goes, relative to the target.
+    pub(super) place: PathBuf,
+}
+
+/// What is put in place.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct NewEntry {
+    /// Where it was built, relative to `data/`.
+    pub(super) staged: PathBuf,
+    /// Its inode.
+    pub(super) inode: u64,
+}
+
+impl Commit {
+    pub(super) fn new(manifest: Hash, old: Old, moves: Vec<Move>) -> Self {
+        Self { format: FORMAT.to_owned(), manifest, old, moves }
+    }
+
+    /// Writes it durably.
+    pub(super) fn save(&self, fs: &dyn Fs, staging: &Path) -> Result<(), Error> {
+        let path = staging.join(FILE);
+        let unreadable = |e: serde_json::Error| Error::Unreadable { path: path.clone(), why: e.to_string() };
+        // Paths that are no UTF-8 cannot be written down, so they cannot be swapped.
+        let text = serde_json::to_vec_pretty(self).map_err(unreadable)?;
+        fs.write_durable(&path, &text, 0o600).map_err(Error::io("write", &path))
+    }
+
+    /// The one of an earlier run; `None` when there is none.
+    pub(super) fn load(fs: &dyn Fs, staging: &Path) -> Result<Option<Self>, Error> {
+        let path = staging.join(FILE);
+        let text = match fs.read(&path, MAX_BYTES) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            text => text.map_err(Error::io("read", &path))?,
+        };
+        let commit: Self = serde_json::from_slice(&text).map_err(|e| Error::Unreadable { path: path.clone(), why: e.to_string() })?;
+        if commit.format != FORMAT {
+            return Err(Error::Unreadable { path, why: format!("its format is {:?}, not {FORMAT:?}", commit.format) });
+        }
+        Ok(Some(commit))
+    }
+}

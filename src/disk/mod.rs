@@ -4,23 +4,32 @@
 //! [`journal`], [`writer`], [`swap`] and [`record`], and [`verify`] proves what is there. Everything blocks: call it from
 //! blocking threads. Nothing here knows stores, networks or who may publish.
 
+mod batch;
 mod commit;
+#[cfg(test)]
+mod crash_tests;
 mod error;
 pub mod have;
 pub mod in_use;
 pub mod journal;
 mod layout;
+mod lists;
 pub mod lock;
+mod mounts;
 mod open_files;
+mod pin;
 pub mod plan;
 pub mod read;
 pub mod record;
+mod rehash;
 pub mod scan;
 pub mod secrets;
 pub mod space;
 pub mod staging;
 pub mod swap;
 pub mod target;
+#[cfg(test)]
+mod testing;
 pub mod verify;
 pub mod writer;
 

@@ -1,28 +1,38 @@
-//! Stub.
+//! The staging directory: where a snapshot is built, by one process at a time, until it is put in place.
+//!
+//! ```text
+//! .NAME.qsync-partial/     0700, ours (or TARGET/.qsync-partial/)
+//!   format                 the version of what lies here
+//!   lock                   flock, and the pid of its holder
+//!   pin manifest-<b3>      the snapshot, with everything that proves it
+//!   lists/<b3>             chunk lists that were fetched
+//!   journal                which chunks are verified and durable
+//!   data/                  the files
+//!   commit old/            while it is put in place
+//! ```
+
 use std::{
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use super::{Error, have::Have, journal::Journal};
+use super::{
+    Error,
+    have::Have,
+    journal::Journal,
+    layout, lists, mounts,
+    plan::{self, Place},
+};
 use crate::{
-    format::manifest::{Manifest, StoredManifest},
-    fs::Fs,
-    types::{ChannelName, Hash},
+    format::manifest::Manifest,
+    fs::{Fs, Kind, Lock, Open},
+    types::Hash,
 };
 
-/// The snapshot that a staging directory builds, with everything that proves it: a resume needs no network for it.
-#[derive(Clone, Debug)]
-pub struct Pin {
-    /// The channel.
-    pub channel: ChannelName,
-    /// The chain of root envelopes, oldest first, as bytes.
-    pub roots: Vec<Vec<u8>>,
-    /// The head's envelope, as bytes.
-    pub head: Vec<u8>,
-    /// The manifest.
-    pub manifest: StoredManifest,
-}
+pub use super::pin::Pin;
+
+const FORMAT: &[u8] = b"qsync-staging/1\n";
 
 /// What a snapshot owns below its target, as far as the place of the staging directory depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,68 +45,247 @@ pub enum Owned {
 
 /// A staging directory that this process holds: where a snapshot is built before it is put in place.
 #[derive(Debug)]
-pub struct Staging {}
+pub struct Staging {
+    fs: Arc<dyn Fs>,
+    path: PathBuf,
+    target: PathBuf,
+    place: Place,
+    lock_inode: (u64, u64),
+    _lock: Box<dyn Lock>,
+}
 
 impl Staging {
-    /// Opens and locks the staging directory of `target` that an earlier run left; `None` when there is none.
-    pub fn find(_fs: Arc<dyn Fs>, _target: &Path) -> Result<Option<Self>, Error> {
-        todo!()
+    /// Opens and locks the staging directory that an earlier run left for the resolved `target`; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] when another process works in it, [`Error::StagingUnsafe`] when others may write to it,
+    /// [`Error::Unreadable`] when another version of qsync made it.
+    pub fn find(fs: Arc<dyn Fs>, target: &Path) -> Result<Option<Self>, Error> {
+        for place in [Place::Sibling, Place::Inside] {
+            let Some(path) = plan::staging_path(target, place) else { continue };
+            if layout::stat_if_there(&*fs, &path)?.is_some() {
+                return Self::enter(fs, target, place, path).map(Some);
+            }
+        }
+        Ok(None)
     }
 
-    /// Opens the staging directory of `target`, or makes it where it belongs, and locks it.
-    pub fn open(_fs: Arc<dyn Fs>, _target: &Path, _owned: Owned) -> Result<Self, Error> {
-        todo!()
+    /// Opens the staging directory of the resolved `target`, or makes it where it belongs, and locks it.
+    ///
+    /// # Errors
+    /// As [`Staging::find`], and when it can be made nowhere.
+    pub fn open(fs: Arc<dyn Fs>, target: &Path, owned: Owned) -> Result<Self, Error> {
+        if let Some(found) = Self::find(Arc::clone(&fs), target)? {
+            return Ok(found);
+        }
+        let beside = owned == Owned::Whole && !mounts::is_mount_point(&*fs, target)?;
+        if beside && let Some(path) = plan::staging_path(target, Place::Sibling) {
+            match fs.create_dir(&path, 0o700) {
+                // Not ours to write to: a volume that is handed to this user has a parent that is not.
+                Err(e) if matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {}
+                result => {
+                    result.map_err(Error::io("make", &path))?;
+                    return Self::enter(fs, target, Place::Sibling, path);
+                }
+            }
+        }
+        let path = target.join(plan::INSIDE_NAME);
+        fs.create_dir_all(target, layout::DIR_MODE).map_err(Error::io("make", target))?;
+        fs.create_dir(&path, 0o700).map_err(Error::io("make", &path))?;
+        Self::enter(fs, target, Place::Inside, path)
+    }
+
+    fn enter(fs: Arc<dyn Fs>, target: &Path, place: Place, path: PathBuf) -> Result<Self, Error> {
+        check_ours(&*fs, &path)?;
+        let (lock, lock_inode) = take_lock(&*fs, &path)?;
+        check_format(&*fs, &path)?;
+        let parent = path.parent().expect("a staging directory has a name");
+        fs.sync_dir(parent).map_err(Error::io("sync", parent))?;
+        Ok(Self { fs, path, target: target.to_owned(), place, lock_inode, _lock: lock })
+    }
+
+    /// The file system it lies on.
+    #[must_use]
+    pub fn fs(&self) -> &Arc<dyn Fs> {
+        &self.fs
     }
 
     /// The directory itself.
+    #[must_use]
     pub fn path(&self) -> &Path {
-        todo!()
+        &self.path
+    }
+
+    /// The directory that the snapshot is built for.
+    #[must_use]
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Where it lies.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        self.place
     }
 
     /// Where the snapshot's files are built.
+    #[must_use]
     pub fn data(&self) -> PathBuf {
-        todo!()
+        self.path.join("data")
     }
 
-    /// What it is pinned to.
+    /// What it is pinned to; `None` before the first [`Staging::set_pin`].
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`] when it is damaged.
     pub fn pin(&self) -> Result<Option<Pin>, Error> {
-        todo!()
+        Pin::load(&*self.fs, &self.path)
     }
 
     /// Pins it to a snapshot, durably. The journal of another snapshot does not count any more.
-    pub fn set_pin(&self, _pin: &Pin) -> Result<(), Error> {
-        todo!()
+    ///
+    /// # Errors
+    /// When it cannot be written; the older pin then stays.
+    pub fn set_pin(&self, pin: &Pin) -> Result<(), Error> {
+        pin.save(&*self.fs, &self.path)
     }
 
-    /// Keeps a list segment, so that a resume and an offline `verify` have it. Durable with the next batch.
-    pub fn put_list(&self, _id: &Hash, _bytes: &[u8]) -> Result<(), Error> {
-        todo!()
+    /// Keeps a list segment, so that a resume and an offline `verify` have it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn put_list(&self, id: &Hash, bytes: &[u8]) -> Result<(), Error> {
+        lists::put(&*self.fs, &self.path, id, bytes)
     }
 
     /// A list segment that was kept; `None` when it is missing or is not what its name says.
-    pub fn list(&self, _id: &Hash) -> Result<Option<Vec<u8>>, Error> {
-        todo!()
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn list(&self, id: &Hash) -> Result<Option<Vec<u8>>, Error> {
+        lists::get(&*self.fs, &self.path, id)
     }
 
-    /// Makes all directories and files of the manifest with their lengths, durably, and opens the journal. Chunks of files that are
-    /// missing or have another length are forgotten. `None`: there are files but no journal, so that [`super::verify::surviving`] has to say
+    /// Opens the journal of the pinned manifest, makes what is missing of its directories and files, durably, and says which chunks
+    /// are there. `None`: there are files but no journal of that manifest, so [`verify::surviving`](super::verify::surviving) has to say
     /// what is there, and [`Staging::start`] is next.
-    pub fn resume(&self, _manifest: &Manifest, _id: &Hash) -> Result<Option<(Journal, Have)>, Error> {
-        todo!()
+    ///
+    /// # Errors
+    /// When something cannot be read or made.
+    pub fn resume(&self, manifest: &Manifest, id: &Hash) -> Result<Option<(Journal, Have)>, Error> {
+        let (fs, data) = (&*self.fs, self.data());
+        if let Some((journal, have)) = Journal::open(fs, &self.journal_path(), id, manifest, &data)? {
+            layout::make(fs, &data, manifest, &have)?;
+            return Ok(Some((journal, have)));
+        }
+        if layout::stat_if_there(fs, &data)?.is_some() {
+            return Ok(None);
+        }
+        let none = Have::none(manifest);
+        Ok(Some((self.start(manifest, id, &none)?, none)))
     }
 
-    /// As [`Staging::resume`], with what is known to be there.
-    pub fn start(&self, _manifest: &Manifest, _id: &Hash, _have: Have) -> Result<Journal, Error> {
-        todo!()
+    /// Starts the journal with the chunks that are known to be in the files, makes those durable first, and then makes what is missing.
+    /// Entries that the manifest does not list are removed.
+    ///
+    /// # Errors
+    /// When something cannot be made.
+    pub fn start(&self, manifest: &Manifest, id: &Hash, have: &Have) -> Result<Journal, Error> {
+        let fs = &*self.fs;
+        fs.sync_fs(&self.path).map_err(Error::io("sync", &self.path))?;
+        let journal = Journal::create(fs, &self.journal_path(), id, have, manifest.files().len())?;
+        layout::make(fs, &self.data(), manifest, have)?;
+        Ok(journal)
     }
 
-    /// Refuses when somebody removed the directory meanwhile.
+    /// Refuses when somebody removed the directory meanwhile: what is written then goes nowhere.
+    ///
+    /// # Errors
+    /// [`Error::StagingGone`].
     pub fn check_alive(&self) -> Result<(), Error> {
-        todo!()
+        match layout::stat_if_there(&*self.fs, &self.path.join("lock"))? {
+            Some(stat) if (stat.dev, stat.ino) == self.lock_inode => Ok(()),
+            _ => Err(Error::StagingGone { path: self.path.clone() }),
+        }
     }
 
-    /// Removes everything in it, and the directory itself.
-    pub fn remove(self) -> Result<(), Error> {
-        todo!()
+    /// Removes everything in it, and the directory itself. The next run starts from zero.
+    ///
+    /// # Errors
+    /// When something cannot be removed.
+    pub fn remove(&self) -> Result<(), Error> {
+        // Bulk first, while what explains it is still there; then the explanation; last what guards both. Each step is durable
+        // before the next, so that a crash never leaves a journal beside files it does not speak of.
+        self.remove_entries(|name| name == "journal")?;
+        self.remove_entries(|name| name == "data" || name == "old")?;
+        self.remove_entries(|name| !matches!(name, "commit" | "lock" | "format"))?;
+        self.remove_entries(|name| name != "lock")?;
+        self.fs.remove_tree(&self.path).map_err(Error::io("remove", &self.path))?;
+        let parent = self.path.parent().expect("a staging directory has a name");
+        self.fs.sync_dir(parent).map_err(Error::io("sync", parent))
+    }
+
+    fn remove_entries(&self, which: impl Fn(&str) -> bool) -> Result<(), Error> {
+        for entry in self.fs.read_dir(&self.path).map_err(Error::io("read", &self.path))? {
+            if which(&entry.name.to_string_lossy()) {
+                let path = self.path.join(&entry.name);
+                self.fs.remove_tree(&path).map_err(Error::io("remove", &path))?;
+            }
+        }
+        self.fs.sync_dir(&self.path).map_err(Error::io("sync", &self.path))
+    }
+
+    fn journal_path(&self) -> PathBuf {
+        self.path.join("journal")
+    }
+}
+
+/// MF-05: nobody else may have put anything there, or be able to.
+fn check_ours(fs: &dyn Fs, path: &Path) -> Result<(), Error> {
+    let unsafe_because = |why| Err(Error::StagingUnsafe { path: path.to_owned(), why });
+    let stat = fs.stat(path).map_err(Error::io("look at", path))?;
+    match stat.kind {
+        // Root could have put anything anywhere, so a directory of root's is as good as ours.
+        Kind::Dir if stat.uid != 0 && stat.uid != rustix::process::geteuid().as_raw() => unsafe_because("it belongs to another user"),
+        Kind::Dir if stat.mode & 0o077 != 0 => unsafe_because("other users may enter it"),
+        Kind::Dir => Ok(()),
+        Kind::File | Kind::Symlink | Kind::Special => unsafe_because("it is not a directory"),
+    }
+}
+
+type Inode = (u64, u64);
+
+fn take_lock(fs: &dyn Fs, staging: &Path) -> Result<(Box<dyn Lock>, Inode), Error> {
+    let path = staging.join("lock");
+    let file = fs.open(&path, Open::Create(0o600)).map_err(Error::io("make", &path))?;
+    let held = fs.try_lock(&path).map_err(Error::io("lock", &path))?;
+    let Some(lock) = held else {
+        return Err(Error::Locked { path: staging.to_owned(), holder: holder_in(&*file) });
+    };
+    // Whoever held it before may have removed it between our opening and our locking: then we hold a lock on nothing.
+    let opened = file.stat().map_err(Error::io("look at", &path))?;
+    let named = layout::stat_if_there(fs, &path)?;
+    if named.is_none_or(|named| (named.dev, named.ino) != (opened.dev, opened.ino)) {
+        return Err(Error::Locked { path: staging.to_owned(), holder: None });
+    }
+    let pid = std::process::id().to_string();
+    file.set_len(0).and_then(|()| file.write_all_at(pid.as_bytes(), 0)).map_err(Error::io("write", &path))?;
+    Ok((lock, (opened.dev, opened.ino)))
+}
+
+/// The pid that the holder wrote, if it has come to that.
+fn holder_in(file: &dyn crate::fs::File) -> Option<u32> {
+    let mut text = [0; 16];
+    let n = file.read_at(&mut text, 0).ok()?;
+    std::str::from_utf8(&text[..n]).ok()?.trim().parse().ok()
+}
+
+fn check_format(fs: &dyn Fs, staging: &Path) -> Result<(), Error> {
+    let path = staging.join("format");
+    match fs.read(&path, 64) {
+        Ok(format) if format == FORMAT => Ok(()),
+        Ok(format) => Err(Error::Unreadable { path, why: format!("its format is {:?}", String::from_utf8_lossy(&format)) }),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => fs.write_durable(&path, FORMAT, 0o600).map_err(Error::io("write", &path)),
+        Err(e) => Err(Error::io("read", &path)(e)),
     }
 }

@@ -12,7 +12,13 @@ mod contract;
 mod memory;
 mod real;
 
-use std::{fmt::Debug, io, ops::Range, path::Path, sync::Arc};
+use std::{
+    fmt::Debug,
+    io,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use crate::types::RelPath;
 
@@ -194,6 +200,9 @@ pub trait Fs: Debug + Send + Sync + 'static {
 
     /// What an entry is (`lstat`).
     fn stat(&self, path: &Path) -> io::Result<Stat>;
+
+    /// The absolute path of an existing entry with every symbolic link on the way resolved.
+    fn canonicalize(&self, path: &Path) -> io::Result<PathBuf>;
 
     /// Renames an entry within one file system.
     fn rename(&self, from: &Path, to: &Path, mode: Rename) -> io::Result<()>;

@@ -1,6 +1,11 @@
 //! The operations of a file system in memory, with the errors that Linux gives.
 
-use std::{collections::BTreeSet, io, path::Path, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use rustix::io::Errno;
 
@@ -71,6 +76,10 @@ impl Fs for MemoryFs {
 
     fn stat(&self, path: &Path) -> io::Result<Stat> {
         self.look(|tree| Ok(tree.stat(tree.find(path)?)))
+    }
+
+    fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
+        self.stat(path).map(|_| Path::new("/").join(path))
     }
 
     fn rename(&self, from: &Path, to: &Path, mode: Rename) -> io::Result<()> {

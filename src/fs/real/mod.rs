@@ -13,7 +13,7 @@ use std::{
         ffi::OsStrExt,
         fs::{DirBuilderExt, lchown},
     },
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -66,6 +66,10 @@ impl Fs for RealFs {
 
     fn stat(&self, path: &Path) -> io::Result<Stat> {
         fs::symlink_metadata(path).map(|metadata| file::stat(&metadata))
+    }
+
+    fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
+        fs::canonicalize(path)
     }
 
     fn rename(&self, from: &Path, to: &Path, mode: Rename) -> io::Result<()> {
