@@ -16,6 +16,7 @@ use super::{
     stores,
 };
 use crate::{
+    catalog::StateDir,
     fs::{Fs, RealFs},
     progress::{Progress, Stop},
     store::{Create, DynReadStore, DynWriteStore},
@@ -65,6 +66,14 @@ impl Context {
     pub(crate) fn state_dir(&self) -> Result<PathBuf, Failure> {
         let unset = || Failure::new(Code::Config, "no state directory: HOME is not set").hint("add --state-dir DIR");
         self.state_dir.clone().ok_or_else(unset)
+    }
+
+    /// Opens the state directory, making it where it is missing.
+    ///
+    /// # Errors
+    /// When nothing says where it is, or it cannot be written.
+    pub(crate) fn open_state(&self) -> Result<StateDir, Failure> {
+        Ok(StateDir::open(Arc::clone(&self.fs), self.state_dir()?)?)
     }
 
     /// Where events go.

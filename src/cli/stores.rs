@@ -60,7 +60,7 @@ pub(crate) fn locate(word: &str, config: &Config) -> Result<StoreUrl, Failure> {
             let message = format!("the store {word} of the configuration has a relative path: {}", path.display());
             Err(Failure::new(Code::Config, message).hint("write the whole path, so that it does not depend on the working directory"))
         }
-        located => Ok(located),
+        located @ (StoreUrl::Local(_) | StoreUrl::Http(_)) => Ok(located),
     }
 }
 

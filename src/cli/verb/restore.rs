@@ -85,13 +85,13 @@ pub(super) async fn run(args: RestoreArgs, context: &Context) -> Result<(), Fail
     Ok(())
 }
 
-/// Deleting a database that exists is confirmed first.
+/// Deleting a database that exists is confirmed first, on a terminal; elsewhere `--replace` says it all.
 fn confirm_replacement(args: &RestoreArgs) -> Result<(), Failure> {
     if !args.replace || args.keep_old || args.dry_run || !args.to.exists() {
         return Ok(());
     }
     let question = format!("replace {} and delete what is there once the new database is complete?", args.to.display());
-    ask::confirm(&question, args.yes)
+    ask::confirm_if_asked(&question, args.yes)
 }
 
 /// The library's options: flags and variables over the configuration over the defaults.
