@@ -66,6 +66,20 @@ pub async fn open_channel(
     }
 }
 
+/// The roots of a repository: those known here and those that continue them at the sources. Nothing is remembered.
+///
+/// # Errors
+/// As [`open_channel`], as far as roots go.
+pub async fn open_roots(sources: &[DynReadStore], state: &StateDir, pin: Option<Hash>) -> Result<RootChain, Error> {
+    let (repo, first_roots) = which_repo(sources, state, pin).await?.map_err(|refusal| Error::NoRoots(Box::new(refusal)))?;
+    let stored = load(state, repo).await?;
+    let offers = newer_roots(sources, repo, &stored, first_roots, GRACE).await;
+    let chain = RootChain::from_envelopes(repo, &stored.roots).ok().flatten().or_else(|| trust::begin_chain(repo, &offers));
+    let mut chain = chain.ok_or_else(|| Error::NoRoots(Box::new(Refusal::alone(Reason::Absent))))?;
+    trust::extend_chain(&mut chain, &offers);
+    Ok(chain)
+}
+
 /// The repository that is meant, and what the sources answered to the question for its first root, if they were asked.
 async fn which_repo(sources: &[DynReadStore], state: &StateDir, pin: Option<Hash>) -> Result<Result<(Hash, Vec<Offer>), Refusal>, Error> {
     if let Some(repo) = pin {

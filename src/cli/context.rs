@@ -19,7 +19,7 @@ use crate::{
     catalog::StateDir,
     fs::{Fs, RealFs},
     progress::{Progress, Stop},
-    store::{Create, DynReadStore, DynWriteStore},
+    store::{self, Create, DynReadStore, DynWriteStore},
     types::Timestamp,
 };
 
@@ -100,6 +100,14 @@ impl Context {
     /// As [`Context::sources`].
     pub(crate) async fn targets(&self, words: &[String], create: Create) -> Result<Vec<DynWriteStore>, Failure> {
         stores::open_targets(words, create, &self.config, &self.fs).await
+    }
+
+    /// Opens the stores to write to, and says which could not be opened.
+    ///
+    /// # Errors
+    /// When none can be, or one of them names nothing.
+    pub(crate) async fn targets_that_open(&self, words: &[String]) -> Result<(Vec<DynWriteStore>, Vec<store::Error>), Failure> {
+        stores::open_targets_that_can(words, &self.config, &self.fs).await
     }
 
     /// Waits for `work`, but drops it when somebody asks to stop: for work that leaves nothing half done.

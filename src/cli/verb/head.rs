@@ -3,10 +3,10 @@
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::unwired::unwired;
 use crate::{
     catalog,
     cli::{
+        Code,
         context::Context,
         env,
         exit::Failure,
@@ -118,8 +118,12 @@ async fn refresh(args: RefreshArgs, context: &Context) -> Result<Shown, Failure>
     let configured = context.config.channel(&args.channel);
     let stores = context.targets(&env::list(args.to, "QSYNC_TO", &configured.to), Create::No).await?;
     let lifetime = args.head_lifetime.or(configured.head_lifetime).unwrap_or(Span::hours(7 * 24)).0;
-    // wired when catalog advances heads
-    unwired(&format!("catalog::refresh({}, {stores:?}, {lifetime:?})", args.channel))
+    let state = context.open_state()?;
+    let refreshed = catalog::refresh(&stores, &args.channel, &state, context.now, lifetime.as_secs()).await?;
+    match refreshed.failures.into_iter().next() {
+        Some(failure) => Err(Failure::from_error(Code::Partial, &failure).hint("the next publish or refresh brings it up to date")),
+        None => Ok(shown(&refreshed.head, refreshed.stores)),
+    }
 }
 
 fn text(head: &Shown) -> String {

@@ -5,7 +5,6 @@ use std::{path::PathBuf, sync::Arc};
 use bytesize::ByteSize;
 use clap::Args;
 
-use super::unwired::unwired;
 use crate::{
     cli::{
         ask,
@@ -15,7 +14,7 @@ use crate::{
         owner::OwnerArg,
         values::{Pin, SnapshotRef, Span},
     },
-    restore::{Existing, Options, Outcome, Partial, SourceSummary, Summary},
+    restore::{self, Existing, Options, Outcome, Partial, SourceSummary, Summary},
 };
 
 const EXAMPLES: &str = "\
@@ -78,8 +77,7 @@ pub(crate) struct RestoreArgs {
 pub(super) async fn run(args: RestoreArgs, context: &Context) -> Result<(), Failure> {
     confirm_replacement(&args)?;
     let options = options(args, context).await?;
-    // wired when restore has its run: restore::run(options).await?
-    let summary: Summary = unwired(&format!("restore::run({options:?})"))?;
+    let summary = restore::run(options).await?;
     context.finish_progress();
     context.output.summary("restore", &summary, text);
     Ok(())
