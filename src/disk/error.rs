@@ -272,9 +272,10 @@ impl Error {
     pub(super) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         move |source| {
             let path = path.into();
-            match source.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace { action, path, source },
-                _ => Self::Io { action, path, source },
+            if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+                Self::NoSpace { action, path, source }
+            } else {
+                Self::Io { action, path, source }
             }
         }
     }
