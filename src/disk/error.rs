@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::secrets::Finding;
 use crate::types::{ByteSize, Hash, InvalidRelPath, RelPath};
 
-/// The kind of an [`Error`], from which the command line takes its exit code.
+/// The kind of an [`enum@Error`], from which the command line takes its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
     /// Reading or writing failed (1).
