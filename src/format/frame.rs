@@ -3,6 +3,7 @@
 //! A frame has its content size and neither checksum nor dictionary, and a window of at most 8 MiB. libzstd alone is
 //! more lenient than that, so the header is read here first and the decoder sees only what passed.
 
+pub mod by_hand;
 mod header;
 
 use std::fmt;

@@ -249,7 +249,8 @@ mod tests {
 
         #[test]
         fn nearly_json_is_read_or_refused(text in "[\\[\\]{}\",:a0\\\\u .-]{0,60}") {
-            prop_assert_eq!(reject_duplicate_keys(text.as_bytes()).is_ok(), from_slice_strict::<serde_json::Value>(text.as_bytes(), 1000).is_ok());
+            let parsed = from_slice_strict::<serde_json::Value>(text.as_bytes(), 1000);
+            prop_assert_eq!(reject_duplicate_keys(text.as_bytes()).is_ok(), parsed.is_ok());
         }
     }
 }

@@ -189,12 +189,12 @@ mod tests {
     proptest! {
         #[test]
         fn any_68_bytes_are_refused_or_written_back_the_same(
-            mut bytes in any::<[u8; 34]>().prop_map(|half| { let mut b = [0; 68]; b[..34].copy_from_slice(&half); b[34..].copy_from_slice(&half); b }),
-            raw_len in 0..=u32::MAX, short in any::<bool>(),
+            mut bytes in proptest::array::uniform::<_, 68>(any::<u8>()), raw_len in 0..=u32::MAX, short in any::<bool>(), hole in any::<bool>(),
         ) {
+            // Make lengths and holes that pass likely; holes are hashed, so keep those short.
             if short { bytes[66..].fill(0); }
-            // Holes are hashed, so keep the length small where one could appear.
-            let raw_len = if bytes[32..].iter().all(|b| *b == 0) { raw_len % 4096 } else { raw_len };
+            if hole { bytes[32..].fill(0); }
+            let raw_len = if hole { raw_len % 4096 } else { raw_len };
             if let Ok(row) = Row::parse(&bytes, raw_len) {
                 prop_assert_eq!(row.encode(), bytes);
             }

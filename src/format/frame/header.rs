@@ -2,7 +2,7 @@
 
 use super::{FrameError, MAX_WINDOW_BYTES};
 
-const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+pub(super) const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// Checks that `frame` is exactly one frame that the format allows for a chunk of `raw_len` bytes. Decodes nothing.
 pub(super) fn check(frame: &[u8], raw_len: u32) -> Result<(), FrameError> {

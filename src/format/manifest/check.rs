@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::{FileEntry, Layout, MAX_CHUNKS, MAX_PATHS, ManifestError, RowSums, Totals};
 use crate::{
-    format::shape::FileShape,
+    format::{row::Row, shape::FileShape},
     types::{ChunkSize, RelPath},
 };
 
@@ -143,7 +143,7 @@ impl Known {
 
 fn layout(file: &FileEntry, shape: FileShape, known: &mut Known) -> Result<(), ManifestError> {
     match (&file.layout, shape.has_lists()) {
-        (Layout::Rows(_), false) => rows(file, shape, known),
+        (Layout::Rows(rows), false) => inline(file, rows, shape, known),
         (Layout::Lists(lists), true) => {
             known.listed_bytes += shape.bytes;
             known.listed_chunks += shape.chunks();
@@ -156,8 +156,7 @@ fn layout(file: &FileEntry, shape: FileShape, known: &mut Known) -> Result<(), M
     }
 }
 
-fn rows(file: &FileEntry, shape: FileShape, known: &mut Known) -> Result<(), ManifestError> {
-    let Layout::Rows(rows) = &file.layout else { return Ok(()) };
+fn inline(file: &FileEntry, rows: &[Row], shape: FileShape, known: &mut Known) -> Result<(), ManifestError> {
     count(file, "rows", shape.chunks(), rows.len())?;
     for (index, row) in (0..).zip(rows) {
         let raw_len = shape.raw_len(index);

@@ -17,6 +17,7 @@ use super::{About, Block, Client, Engine, FileEntry, Layout, MAX_PATHS, Manifest
 use crate::{
     format::{
         json::{self, JsonError},
+        list,
         row::Row,
     },
     types::{ChunkSize, Hash, RelPath, Timestamp},
@@ -233,7 +234,7 @@ struct FileRef<'a> {
 impl<'a> FileRef<'a> {
     fn of(file: &'a FileEntry) -> Self {
         let (rows, lists) = match &file.layout {
-            Layout::Rows(rows) => (Some(BASE64_STANDARD.encode(super::super::list::encode(rows))), None),
+            Layout::Rows(rows) => (Some(BASE64_STANDARD.encode(list::encode(rows))), None),
             Layout::Lists(lists) => (None, Some(&lists[..])),
         };
         Self { path: &file.path, bytes: file.bytes, b3: file.b3, rows, lists }
