@@ -17,12 +17,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::types::ObjectKey;
+use crate::types::{Hash, ObjectKey};
 
 pub use http::{HttpStore, Timeouts};
 pub use local::{Create, LocalReader, LocalStore};
 pub use memory::MemoryStore;
-pub use record::{Action, Call, Fault, RecordStore};
+pub use record::{Action, Call, Change, Fault, RecordStore};
 pub use retry::{RetryPolicy, RetryStore};
 pub use url::{InvalidStoreUrl, StoreUrl};
 
@@ -60,6 +60,13 @@ pub trait ReadStore: Debug + Send + Sync + 'static {
 /// Identifies one version of a mutable object, for [`WriteStore::swap`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tag(pub String);
+
+impl Tag {
+    /// The tag for stores that have none of their own: the hash of the content.
+    fn of(bytes: &[u8]) -> Self {
+        Self(Hash::of(bytes).to_string())
+    }
+}
 
 /// What became of a [`WriteStore::put_new`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,7 +159,7 @@ impl ErrorKind {
 
 /// A call to a store that failed: what was asked where, and why it failed.
 #[derive(Debug, Error)]
-#[error("{store}: {action} {key}: {reason}")]
+#[error("{store}: {action}{}{key}: {reason}", if key.is_empty() { "" } else { " " })]
 pub struct Error {
     /// What a caller can act on.
     pub kind: ErrorKind,
@@ -167,6 +174,27 @@ pub struct Error {
     /// What lies below, if anything.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// A failed call, without a cause below it.
+    #[must_use]
+    pub fn new(kind: ErrorKind, store: &str, action: &'static str, key: &str, reason: impl Into<String>) -> Self {
+        Self { kind, store: store.to_owned(), action, key: key.to_owned(), reason: reason.into(), source: None }
+    }
+
+    /// An object of that name but another length is there already.
+    fn conflict(store: &str, key: &ObjectKey, existing_bytes: u64, given_bytes: u64) -> Self {
+        let reason = format!("an object of {existing_bytes} bytes is there already, not of {given_bytes} bytes");
+        Self::new(ErrorKind::Conflict, store, "put", key.as_str(), reason)
+    }
+
+    /// The same with what lies below.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
 }
 
 #[async_trait]

@@ -1,14 +1,20 @@
 //! Where a store is, as the user writes it.
-use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+};
 
 use ::url::Url;
 
-use super::{Create, DynReadStore, DynWriteStore, Error};
+use super::{Create, DynReadStore, DynWriteStore, Error, ErrorKind, HttpStore, LocalReader, LocalStore, Timeouts};
 use crate::fs::Fs;
 
 /// Where a store is: a path, `file://…`, `http://…` or `https://…`.
 ///
-/// Shown without user name and password.
+/// Shown without user name, password and query.
 #[derive(Clone, PartialEq, Eq)]
 pub enum StoreUrl {
     /// A directory.
@@ -29,11 +35,11 @@ pub enum InvalidStoreUrl {
         /// The URL's scheme.
         scheme: String,
     },
-    /// Not a URL.
-    #[error("not the URL of a store: {url:?}: {reason}")]
+    /// Not a URL. The text itself is not repeated: it may hold a password.
+    #[error("not the URL of a store: {scheme}://…: {reason}")]
     Malformed {
-        /// The text without secrets.
-        url: String,
+        /// The URL's scheme.
+        scheme: String,
         /// Why, as a clause.
         reason: String,
     },
@@ -43,36 +49,128 @@ impl StoreUrl {
     /// Opens the store to read. A web server is not contacted yet.
     ///
     /// # Errors
-    /// [`super::ErrorKind::NotFound`] when the directory is absent, [`super::ErrorKind::BadAnswer`] when it is no directory.
-    pub async fn open_read(&self, _fs: Arc<dyn Fs>) -> Result<DynReadStore, Error> {
-        todo!()
+    /// [`ErrorKind::NotFound`] when the directory is absent, [`ErrorKind::BadAnswer`] when it is no directory.
+    pub async fn open_read(&self, fs: Arc<dyn Fs>) -> Result<DynReadStore, Error> {
+        match self.clone() {
+            Self::Local(path) => Ok(Arc::new(open_blocking(move || LocalReader::open(fs, &path)).await?)),
+            Self::Http(url) => Ok(Arc::new(HttpStore::open(&url, Timeouts::default())?)),
+        }
     }
 
-    /// Opens the store to write.
+    /// Opens the store to write. Nothing is written yet, but for the directory with [`Create::Yes`].
     ///
     /// # Errors
-    /// As [`StoreUrl::open_read`]; [`super::ErrorKind::Denied`] for a web server, and where this user may not write.
-    pub async fn open_write(&self, _fs: Arc<dyn Fs>, _create: Create) -> Result<DynWriteStore, Error> {
-        todo!()
+    /// As [`StoreUrl::open_read`]; [`ErrorKind::Denied`] for a web server, and where the directory may not be made.
+    pub async fn open_write(&self, fs: Arc<dyn Fs>, create: Create) -> Result<DynWriteStore, Error> {
+        match self.clone() {
+            Self::Local(path) => Ok(Arc::new(open_blocking(move || LocalStore::open(fs, &path, create)).await?)),
+            Self::Http(_) => Err(Error::new(ErrorKind::Denied, &self.to_string(), "open", "", "a web server can only be read from")),
+        }
     }
+}
+
+async fn open_blocking<T: Send + 'static>(open: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    super::local::blocking(open).await
 }
 
 impl FromStr for StoreUrl {
     type Err = InvalidStoreUrl;
 
-    fn from_str(_text: &str) -> Result<Self, InvalidStoreUrl> {
-        todo!()
+    fn from_str(text: &str) -> Result<Self, InvalidStoreUrl> {
+        if text.is_empty() {
+            return Err(InvalidStoreUrl::Empty);
+        }
+        let Some((scheme, _)) = text.split_once("://") else {
+            return Ok(Self::Local(Path::new(text).to_owned()));
+        };
+        let scheme = scheme.to_ascii_lowercase();
+        let malformed = |reason: &str| InvalidStoreUrl::Malformed { scheme: scheme.clone(), reason: reason.to_owned() };
+        match scheme.as_str() {
+            "file" | "http" | "https" => {}
+            _ => return Err(InvalidStoreUrl::Unsupported { scheme }),
+        }
+        let url = Url::parse(text).map_err(|error| malformed(&error.to_string()))?;
+        if scheme == "file" {
+            return url.to_file_path().map(Self::Local).map_err(|()| malformed("a file:// URL has an absolute path and no host"));
+        }
+        Ok(Self::Http(url))
     }
 }
 
+/// A URL as it may be shown: user name and password often are a secret, and so is a query.
+pub(super) fn without_secrets(url: &Url) -> String {
+    let mut shown = url.clone();
+    shown.set_query(None);
+    shown.set_fragment(None);
+    // These fail only where a URL can have neither.
+    let _ = shown.set_username("");
+    let _ = shown.set_password(None);
+    shown.into()
+}
+
 impl fmt::Display for StoreUrl {
-    fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        todo!()
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local(path) => write!(f, "{}", path.display()),
+            Self::Http(url) => f.write_str(&without_secrets(url)),
+        }
     }
 }
 
 impl fmt::Debug for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "StoreUrl({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::MemoryFs;
+
+    fn parse(text: &str) -> Result<StoreUrl, InvalidStoreUrl> {
+        text.parse()
+    }
+
+    #[test]
+    fn reads_paths_and_urls() {
+        for (text, path) in [("/srv/store", "/srv/store"), ("store", "store"), ("file:///srv/a%20b", "/srv/a b")] {
+            assert_eq!(parse(text).unwrap(), StoreUrl::Local(path.into()));
+        }
+        assert!(matches!(parse("HTTPS://cdn.example/prefix/"), Ok(StoreUrl::Http(_))));
+    }
+
+    #[test]
+    fn refuses_what_it_cannot_open() {
+        assert_eq!(parse(""), Err(InvalidStoreUrl::Empty));
+        for scheme in ["s3", "ipfs", "ipfs+http", "ftp"] {
+            let refused = parse(&format!("{scheme}://bucket/prefix")).unwrap_err();
+            assert_eq!(refused, InvalidStoreUrl::Unsupported { scheme: scheme.into() });
+        }
+        for text in ["http://", "https://a b/", "file://host/path"] {
+            assert!(matches!(parse(text), Err(InvalidStoreUrl::Malformed { .. })), "{text}");
+        }
+    }
+
+    // AW-11
+    #[test]
+    fn shows_no_secret() {
+        let url = parse("https://user:pass@cdn.example/prefix?token=pass#pass").unwrap();
+        assert_eq!(url.to_string(), "https://cdn.example/prefix");
+        assert!(!format!("{url:?}").contains("pass"));
+        assert!(!parse("https://user:pass@:99999999/").unwrap_err().to_string().contains("pass"));
+    }
+
+    #[tokio::test]
+    async fn opens_what_is_there_and_writes_to_no_web_server() {
+        let fs: Arc<dyn Fs> = Arc::new(MemoryFs::new());
+        let local = parse("/srv/store").unwrap();
+        assert_eq!(local.open_read(Arc::clone(&fs)).await.unwrap_err().kind, ErrorKind::NotFound);
+        assert_eq!(local.open_write(Arc::clone(&fs), Create::No).await.unwrap_err().kind, ErrorKind::NotFound);
+        assert_eq!(local.open_write(Arc::clone(&fs), Create::Yes).await.unwrap().name(), "/srv/store");
+        assert!(local.open_read(Arc::clone(&fs)).await.is_ok());
+        let web = parse("https://user:pass@cdn.example/prefix").unwrap();
+        assert_eq!(web.open_write(Arc::clone(&fs), Create::Yes).await.unwrap_err().kind, ErrorKind::Denied);
+        assert_eq!(web.open_read(fs).await.unwrap().name(), "https://cdn.example/prefix");
     }
 }

@@ -77,7 +77,7 @@ fn a_rename_has_happened_or_not_and_never_half() {
     let (old, new) = (b"old".to_vec(), b"new".to_vec());
     assert_eq!(seen, [(Some(new.clone()), Some(old)), (None, Some(new.clone()))].into());
     fs.sync_dir(path("/b")).unwrap();
-    assert!(SEEDS.all(|seed| both(&fs.power_cut(seed)) == (None, Some(new.clone()))));
+    assert!(SEEDS.into_iter().all(|seed| both(&fs.power_cut(seed)) == (None, Some(new.clone()))));
 }
 
 #[test]

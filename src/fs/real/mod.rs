@@ -57,11 +57,7 @@ impl Fs for RealFs {
             if name == "." || name == ".." {
                 continue;
             }
-            let kind = match entry.file_type() {
-                // Some file systems do not say it in the directory.
-                FileType::Unknown => self.stat(&path.join(&name))?.kind,
-                known => kind(known),
-            };
+            let kind = kind(entry.file_type()).map_or_else(|| self.stat(&path.join(&name)).map(|stat| stat.kind), Ok)?;
             entries.push(DirEntry { name, kind });
         }
         entries.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
@@ -145,12 +141,14 @@ fn open_any(path: &Path) -> io::Result<std::os::fd::OwnedFd> {
     Ok(openat(CWD, path, flags, Mode::empty())?)
 }
 
-fn kind(of: FileType) -> Kind {
+/// `None` where the file system does not say it in the directory.
+fn kind(of: FileType) -> Option<Kind> {
     match of {
-        FileType::RegularFile => Kind::File,
-        FileType::Directory => Kind::Dir,
-        FileType::Symlink => Kind::Symlink,
-        FileType::Fifo | FileType::Socket | FileType::CharacterDevice | FileType::BlockDevice | FileType::Unknown => Kind::Special,
+        FileType::RegularFile => Some(Kind::File),
+        FileType::Directory => Some(Kind::Dir),
+        FileType::Symlink => Some(Kind::Symlink),
+        FileType::Fifo | FileType::Socket | FileType::CharacterDevice | FileType::BlockDevice => Some(Kind::Special),
+        FileType::Unknown => None,
     }
 }
 

@@ -1,81 +1,139 @@
-//! A store in a directory.
-use std::{path::Path, sync::Arc};
+//! A store in a directory: an object is a file, its key the path.
+//!
+//! Every file under an object's name is complete and durable: writers stage elsewhere and rename. So a directory can be read,
+//! copied or served by a web server at any time, without asking a writer.
+
+mod batch;
+mod staging;
+mod write;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 
-use super::{Error, Put, ReadStore, Swap, Tag, WriteStore};
-use crate::{fs::Fs, types::ObjectKey};
+use self::staging::STAGING;
+use super::{Error, ErrorKind, ReadStore};
+use crate::{
+    fs::{Fs, Kind, Open},
+    types::ObjectKey,
+};
 
-/// A directory to read a store from.
-#[derive(Debug)]
-pub struct LocalReader;
+pub use write::{Create, LocalStore};
+
+/// A directory to read a store from. Clones are the same store.
+#[derive(Clone, Debug)]
+pub struct LocalReader {
+    fs: Arc<dyn Fs>,
+    root: PathBuf,
+    name: Arc<str>,
+}
 
 impl LocalReader {
     /// Opens the store in the directory `root`. Blocks.
     ///
     /// # Errors
-    /// [`super::ErrorKind::NotFound`] when there is no such directory, [`super::ErrorKind::BadAnswer`] when it is something else.
-    pub fn open(_fs: Arc<dyn Fs>, _root: &Path) -> Result<Self, Error> {
-        todo!()
+    /// [`ErrorKind::NotFound`] when there is no such directory, [`ErrorKind::BadAnswer`] when it is something else.
+    pub fn open(fs: Arc<dyn Fs>, root: &Path) -> Result<Self, Error> {
+        let reader = Self { fs, root: root.to_owned(), name: root.display().to_string().into() };
+        // Through the directory, so that a link to a store is a store.
+        let found = match reader.fs.stat(&root.join(".")) {
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => reader.fs.stat(root),
+            found => found,
+        };
+        match found {
+            Ok(stat) if stat.kind == Kind::Dir => Ok(reader),
+            Ok(_) => Err(reader.error(ErrorKind::BadAnswer, "open", "", "the path is not a directory")),
+            Err(e) if is_absent(&e) => Err(reader.error(ErrorKind::NotFound, "open", "", "the directory does not exist")),
+            Err(e) => Err(reader.io_error("open", "", e)),
+        }
+    }
+
+    /// Where an object lies. The writers' own folder holds none.
+    fn path(&self, key: &ObjectKey) -> Option<PathBuf> {
+        let ours = key.as_str().split('/').next() == Some(STAGING);
+        (!ours).then(|| self.root.join(key.as_str()))
+    }
+
+    fn read(&self, key: &ObjectKey, max_bytes: u64, into: &mut Vec<u8>) -> Result<(), Error> {
+        into.clear();
+        let path = self.path(key).ok_or_else(|| self.absent(key))?;
+        let failed = |error| if is_absent(&error) { self.absent(key) } else { self.io_error("get", key.as_str(), error) };
+        let file = self.fs.open(&path, Open::Read).map_err(failed)?;
+        let len = file.stat().map_err(failed)?.len;
+        if len > max_bytes {
+            let reason = format!("{len} bytes, at most {max_bytes} expected");
+            return Err(self.error(ErrorKind::TooLarge, "get", key.as_str(), reason));
+        }
+        let len = usize::try_from(len).map_err(|_| self.error(ErrorKind::TooLarge, "get", key.as_str(), "longer than memory"))?;
+        into.resize(len, 0);
+        file.read_exact_at(into, 0).map_err(failed)
+    }
+
+    fn absent(&self, key: &ObjectKey) -> Error {
+        self.error(ErrorKind::NotFound, "get", key.as_str(), "no such object")
+    }
+
+    fn error(&self, kind: ErrorKind, action: &'static str, key: &str, reason: impl Into<String>) -> Error {
+        Error::new(kind, &self.name, action, key, reason)
+    }
+
+    fn io_error(&self, action: &'static str, key: &str, error: io::Error) -> Error {
+        let (kind, reason) = classify(&error);
+        self.error(kind, action, key, reason).caused_by(error)
     }
 }
 
 #[async_trait]
 impl ReadStore for LocalReader {
     fn name(&self) -> &str {
-        todo!()
+        &self.name
     }
-    async fn get_into(&self, _key: &ObjectKey, _max_bytes: u64, _into: &mut Vec<u8>) -> Result<(), Error> {
-        todo!()
+
+    async fn get_into(&self, key: &ObjectKey, max_bytes: u64, into: &mut Vec<u8>) -> Result<(), Error> {
+        let (reader, key, mut buffer) = (self.clone(), key.clone(), std::mem::take(into));
+        let result;
+        (result, *into) = blocking(move || {
+            let result = reader.read(&key, max_bytes, &mut buffer);
+            (result, buffer)
+        })
+        .await;
+        result
     }
 }
 
-/// What to do when the directory of a store is absent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Create {
-    /// Make it, and what is missing above it.
-    Yes,
-    /// Refuse.
-    No,
-}
-
-/// A directory to read a store from and to write it to.
-#[derive(Debug)]
-pub struct LocalStore;
-
-impl LocalStore {
-    /// Opens the store in the directory `root`. Blocks.
-    ///
-    /// # Errors
-    /// As [`LocalReader::open`]; [`super::ErrorKind::Denied`] where this user may not write.
-    pub fn open(_fs: Arc<dyn Fs>, _root: &Path, _create: Create) -> Result<Self, Error> {
-        todo!()
+/// Runs disk work where it may block.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => unreachable!("blocking tasks are not cancelled while their runtime runs us"),
+        },
     }
 }
 
-#[async_trait]
-impl ReadStore for LocalStore {
-    fn name(&self) -> &str {
-        todo!()
-    }
-    async fn get_into(&self, _key: &ObjectKey, _max_bytes: u64, _into: &mut Vec<u8>) -> Result<(), Error> {
-        todo!()
-    }
+/// What failed file operations mean to a caller, and why in words.
+const MEANINGS: [(io::ErrorKind, ErrorKind, &str); 5] = [
+    (io::ErrorKind::PermissionDenied, ErrorKind::Denied, "permission denied"),
+    (io::ErrorKind::ReadOnlyFilesystem, ErrorKind::Denied, "the file system is read-only"),
+    (io::ErrorKind::StorageFull, ErrorKind::NoSpace, "the disk is full"),
+    (io::ErrorKind::QuotaExceeded, ErrorKind::NoSpace, "the disk quota is used up"),
+    (io::ErrorKind::UnexpectedEof, ErrorKind::Interrupted, "the file became shorter while it was read"),
+];
+
+fn classify(error: &io::Error) -> (ErrorKind, &'static str) {
+    let found = MEANINGS.iter().find(|(kind, ..)| *kind == error.kind());
+    found.map_or((ErrorKind::Io, "the disk operation failed"), |(_, kind, reason)| (*kind, reason))
 }
 
-#[async_trait]
-impl WriteStore for LocalStore {
-    async fn put_new(&self, _key: &ObjectKey, _bytes: Bytes) -> Result<Put, Error> {
-        todo!()
-    }
-    async fn sync(&self) -> Result<(), Error> {
-        todo!()
-    }
-    async fn get_tagged(&self, _key: &ObjectKey, _max_bytes: u64) -> Result<Option<(Vec<u8>, Tag)>, Error> {
-        todo!()
-    }
-    async fn swap(&self, _key: &ObjectKey, _expected: Option<&Tag>, _bytes: Bytes) -> Result<Swap, Error> {
-        todo!()
-    }
+/// Whether a path names nothing: also when a part of it is a file, or all of it a directory.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,202 @@
+//! The half of a local store that writes.
+
+use std::{
+    io,
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::{
+    LocalReader,
+    batch::{Failed, Found, Writer},
+    blocking,
+    staging::FOLDER_MODE,
+};
+use crate::{
+    fs::Fs,
+    store::{Error, ErrorKind, Put, ReadStore, Swap, Tag, WriteStore},
+    types::ObjectKey,
+};
+
+/// No mutable object is longer.
+const MAX_MUTABLE_BYTES: u64 = 64 << 20;
+
+/// What to do when the directory of a store is absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Create {
+    /// Make it, and what is missing above it.
+    Yes,
+    /// Refuse.
+    No,
+}
+
+/// A directory to read a store from and to write it to.
+///
+/// Objects that were put become visible, durably, in batches of 256 MiB or every 2 s while puts go on, and at [`WriteStore::sync`]. What
+/// was not synced when the value is dropped is gone. Nothing is written before the first put or swap.
+///
+/// Every writer in every process is told of a race: one of them is told [`Put::Created`]. The others keep copies of their own until their own
+/// [`WriteStore::sync`], which succeeds even if the first one dies.
+#[derive(Debug)]
+pub struct LocalStore {
+    reader: LocalReader,
+    writer: Arc<Mutex<Option<Writer>>>,
+}
+
+impl LocalStore {
+    /// Opens the store in the directory `root`. Blocks.
+    ///
+    /// # Errors
+    /// As [`LocalReader::open`]; when the directory cannot be made.
+    pub fn open(fs: Arc<dyn Fs>, root: &Path, create: Create) -> Result<Self, Error> {
+        if create == Create::Yes {
+            make_root(&*fs, root)?;
+        }
+        let reader = LocalReader::open(fs, root)?;
+        Ok(Self { reader, writer: Arc::default() })
+    }
+
+    /// Runs `work` on the writing half, which is made first if need be, where it may block. One at a time.
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&LocalReader, &mut Writer) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (reader, writer) = (self.reader.clone(), Arc::clone(&self.writer));
+        blocking(move || {
+            let mut writer = writer.lock().expect("no holder of this lock panics");
+            let writer = match &mut *writer {
+                Some(writer) => writer,
+                none => {
+                    let created = Writer::create(&reader.fs, &reader.root);
+                    none.insert(created.map_err(|error| reader.io_error("open", "", error))?)
+                }
+            };
+            work(&reader, writer)
+        })
+        .await
+    }
+}
+
+/// Makes the directory of a store, durably.
+fn make_root(fs: &dyn Fs, root: &Path) -> Result<(), Error> {
+    let make = || {
+        let missing = root.ancestors().take_while(|path| fs.stat(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound)).count();
+        fs.create_dir_all(root, FOLDER_MODE)?;
+        let mut parents = root.ancestors().skip(1).take(missing).filter(|parent| !parent.as_os_str().is_empty());
+        parents.try_for_each(|parent| fs.sync_dir(parent))
+    };
+    make().map_err(|error| {
+        let in_the_way = matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory);
+        let (kind, reason) = if in_the_way { (ErrorKind::BadAnswer, "the path is not a directory") } else { super::classify(&error) };
+        Error::new(kind, &root.display().to_string(), "open", "", reason).caused_by(error)
+    })
+}
+
+#[async_trait]
+impl ReadStore for LocalStore {
+    fn name(&self) -> &str {
+        self.reader.name()
+    }
+
+    async fn get_into(&self, key: &ObjectKey, max_bytes: u64, into: &mut Vec<u8>) -> Result<(), Error> {
+        self.reader.get_into(key, max_bytes, into).await
+    }
+}
+
+#[async_trait]
+impl WriteStore for LocalStore {
+    async fn put_new(&self, key: &ObjectKey, bytes: Bytes) -> Result<Put, Error> {
+        let key = key.clone();
+        self.write(move |reader, writer| {
+            reader.refuse_staging("put", &key)?;
+            let found = writer.put(&key, &bytes).map_err(|error| reader.io_error("put", key.as_str(), error))?;
+            if writer.is_due() {
+                writer.flush().map_err(|failed| reader.flush_error("put", failed))?;
+            }
+            match found {
+                Found::Nothing => Ok(Put::Created),
+                Found::Object(len) if len == bytes.len() as u64 => Ok(Put::Existed),
+                Found::Object(len) => Err(Error::conflict(&reader.name, &key, len, bytes.len() as u64)),
+            }
+        })
+        .await
+    }
+
+    async fn sync(&self) -> Result<(), Error> {
+        self.write(|reader, writer| writer.sync().map_err(|failed| reader.flush_error("sync", failed))).await
+    }
+
+    async fn get_tagged(&self, key: &ObjectKey, max_bytes: u64) -> Result<Option<(Vec<u8>, Tag)>, Error> {
+        match self.get(key, max_bytes).await {
+            Ok(bytes) => {
+                let tag = Tag::of(&bytes);
+                Ok(Some((bytes, tag)))
+            }
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn swap(&self, key: &ObjectKey, expected: Option<&Tag>, bytes: Bytes) -> Result<Swap, Error> {
+        let (key, expected) = (key.clone(), expected.cloned());
+        self.write(move |reader, writer| {
+            reader.refuse_staging("swap", &key)?;
+            let decide = || Ok::<_, Failure>(reader.tag(&key)? == expected);
+            match writer.replace(&key, &bytes, decide) {
+                Ok(true) => Ok(Swap::Done(Tag::of(&bytes))),
+                Ok(false) => Ok(Swap::Lost),
+                Err(Failure::Store(error)) => Err(error),
+                Err(Failure::Io(error)) => Err(reader.io_error("swap", key.as_str(), error)),
+            }
+        })
+        .await
+    }
+}
+
+impl LocalReader {
+    fn refuse_staging(&self, action: &'static str, key: &ObjectKey) -> Result<(), Error> {
+        match self.path(key) {
+            Some(_) => Ok(()),
+            None => Err(self.error(ErrorKind::Denied, action, key.as_str(), "the folder is reserved for unfinished objects")),
+        }
+    }
+
+    /// The tag of the object that is there now.
+    fn tag(&self, key: &ObjectKey) -> Result<Option<Tag>, Error> {
+        let mut bytes = Vec::new();
+        match self.read(key, MAX_MUTABLE_BYTES, &mut bytes) {
+            Ok(()) => Ok(Some(Tag::of(&bytes))),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn flush_error(&self, action: &'static str, failed: Failed) -> Error {
+        match failed {
+            Failed::Io(key, error) => self.io_error(action, key.as_str(), error),
+            Failed::EarlierBatch => self.error(ErrorKind::Io, action, "", "objects of an earlier batch were lost and must be put again"),
+            Failed::Conflict { key, there_bytes, staged_bytes } => Error::conflict(&self.name, &key, there_bytes, staged_bytes),
+        }
+    }
+}
+
+/// What can go wrong in a swap: to read what is there, or to write.
+enum Failure {
+    Store(Error),
+    Io(io::Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
