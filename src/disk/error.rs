@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::secrets::Finding;
 use crate::types::{ByteSize, Hash, InvalidRelPath, RelPath};
 
-/// The kind of an [`Error`], from which the command line takes its exit code.
+/// The kind of an [`enum@Error`], from which the command line takes its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
     /// Reading or writing failed (1).
@@ -272,9 +272,10 @@ impl Error {
     pub(super) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         move |source| {
             let path = path.into();
-            match source.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace { action, path, source },
-                _ => Self::Io { action, path, source },
+            if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+                Self::NoSpace { action, path, source }
+            } else {
+                Self::Io { action, path, source }
             }
         }
     }

@@ -248,7 +248,7 @@ mod tests {
             !load(&fs).unwrap().is_untouched(&fs, &manifest).unwrap()
         };
         assert!(!touched(&|_| {}));
-        assert!(touched(&|fs| drop(fs.open(Path::new("/d/node/db/2"), Open::ReadWrite).unwrap().write_at(b"S", 0).unwrap())));
+        assert!(touched(&|fs| fs.open(Path::new("/d/node/db/2"), Open::ReadWrite).unwrap().write_all_at(b"S", 0).unwrap()));
         assert!(touched(&|fs| fs.remove_file(Path::new("/d/node/db/2")).unwrap()));
         assert!(touched(&|fs| put(fs, "/d/node/db/3", b"")));
     }

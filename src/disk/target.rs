@@ -33,10 +33,10 @@ const SYSTEM_DIRS: [&str; 18] = [
 /// [`Error::TargetRefused`] for a dangling link and for a target whose directory does not exist.
 pub fn resolve(fs: &dyn Fs, target: &Path) -> Result<PathBuf, Error> {
     if layout::stat_if_there(fs, target)?.is_some() {
-        return fs.canonicalize(target).map_err(|e| match e.kind() {
-            io::ErrorKind::NotFound => refused(target, "it is a symbolic link to nowhere"),
-            _ => Error::io("open", target)(e),
-        });
+        return match fs.canonicalize(target) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(refused(target, "it is a symbolic link to nowhere")),
+            resolved => resolved.map_err(Error::io("open", target)),
+        };
     }
     let Some(name) = target.file_name() else { return Err(refused(target, "it does not exist and has no name")) };
     let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -96,8 +96,8 @@ pub fn identity_files(manifest: &Manifest) -> impl Iterator<Item = (&RelPath, &'
 
 fn check_entries(fs: &dyn Fs, target: &Path, dir: &Path, occupied: Occupied) -> Result<(), Error> {
     let entries = fs.read_dir(dir).map_err(Error::io("read", dir))?;
-    let names = entries.iter().map(|entry| entry.name.to_string_lossy());
-    match names.filter(|name| !plan::is_foreign(name)).next() {
+    let mut names = entries.iter().map(|entry| entry.name.to_string_lossy());
+    match names.find(|name| !plan::is_foreign(name)) {
         None => Ok(()),
         Some(found) if occupied == Occupied::Refuse => Err(Error::TargetNotEmpty { path: dir.to_owned(), found: found.into_owned() }),
         Some(_) => refuse_identity(fs, target, dir),
