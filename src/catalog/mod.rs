@@ -21,6 +21,10 @@ mod refresh;
 mod repos;
 mod snapshot;
 mod state_dir;
+#[cfg(test)]
+mod state_tests;
+#[cfg(test)]
+mod store_tests;
 
 pub use advance::{StoreHead, read_head, write_head};
 pub use channels::{list_channels, nearest, update_index};
