@@ -12,7 +12,7 @@ use crate::{
     },
     fs::MemoryFs,
     store::{Call, DynReadStore, DynWriteStore, ErrorKind, Fault, MemoryStore, RecordStore, Swap},
-    trust::{RELEASE_DATE, Verified},
+    trust::{Envelope, PublicKey, RELEASE_DATE, Verified},
     types::{ChannelName, ChunkSize, Hash, Timestamp, When},
 };
 
@@ -163,7 +163,7 @@ async fn one_honest_source_is_enough_and_none_is_an_error_for_each() {
     }
     let down: DynReadStore =
         Arc::new(RecordStore::new(MemoryStore::new("down")).with_faults(|_| Some(Fault::Fail(ErrorKind::Unreachable))));
-    let opened = open(&[read(&portal), down.clone(), read(&store)], &state_dir(), Some(repo)).await.unwrap();
+    let opened = open(&[read(&portal), Arc::clone(&down), read(&store)], &state_dir(), Some(repo)).await.unwrap();
     assert_eq!(opened.notes().len(), 2);
     let client = state_dir();
     open(&[read(&store)], &client, Some(repo)).await.unwrap();
@@ -272,5 +272,31 @@ trait GetHead {
 impl GetHead for MemoryStore {
     async fn get_head(&self) -> Vec<u8> {
         read(self).get(&key::head(&channel()), key::HEAD_MAX_BYTES).await.unwrap()
+    }
+}
+
+// docs/trust.md 6.1: stock tools agree.
+#[tokio::test]
+async fn openssl_verifies_a_head() {
+    let (store, state, _) = repository().await;
+    let head = publish(&store, &state, 1).await;
+    let publisher = Publisher::open(&[write(&store)], &state, now()).await.unwrap();
+    let root = publisher.chain().newest();
+    let key = PublicKey::from_bytes(&root.keys_of(&root.publish).next().unwrap()).unwrap();
+    let envelope = Envelope::parse(head.bytes()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let verify = |pae: &[u8]| {
+        for (name, bytes) in [("p.pub", key.to_pem().as_bytes()), ("pae", pae), ("sig", &envelope.signatures()[0].sig)] {
+            std::fs::write(dir.path().join(name), bytes).unwrap();
+        }
+        let args = ["pkeyutl", "-verify", "-pubin", "-inkey", "p.pub", "-rawin", "-in", "pae", "-sigfile", "sig"];
+        std::process::Command::new("openssl").args(args).current_dir(&dir).output().map(|output| output.status.success())
+    };
+    match verify(&envelope.pae()) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => println!("openssl is not installed: nothing is checked"),
+        verified => {
+            assert!(verified.unwrap());
+            assert!(!verify(&[&envelope.pae()[..], b" "].concat()).unwrap());
+        }
     }
 }
