@@ -5,23 +5,23 @@ use std::path::Path;
 use parity_db::{CompressionType, Db, Options};
 
 /// Keys in the database.
-pub const KEYS: u64 = 96_000;
+pub(crate) const KEYS: u64 = 96_000;
 /// Keys in one commit.
 const COMMIT_KEYS: u64 = 2_000;
 const COLUMN: u8 = 0;
 
 /// Makes the database, every key at version 0.
-pub fn create(dir: &Path) -> Result<(), parity_db::Error> {
+pub(crate) fn create(dir: &Path) -> Result<(), parity_db::Error> {
     write(&Db::open_or_create(&options(dir))?, 0..KEYS, 0)
 }
 
 /// Gives the newest `count` keys a new version.
-pub fn update_newest(dir: &Path, count: u64, version: u64) -> Result<(), parity_db::Error> {
+pub(crate) fn update_newest(dir: &Path, count: u64, version: u64) -> Result<(), parity_db::Error> {
     write(&Db::open(&options(dir))?, KEYS - count..KEYS, version)
 }
 
 /// Reads every key and compares: the newest `updated` keys have `version`, all others version 0. Says how many were right.
-pub fn check(dir: &Path, updated: u64, version: u64) -> Result<u64, Box<dyn std::error::Error>> {
+pub(crate) fn check(dir: &Path, updated: u64, version: u64) -> Result<u64, Box<dyn std::error::Error>> {
     let db = Db::open(&options(dir))?;
     for key in 0..KEYS {
         let expected = value(key, if key >= KEYS - updated { version } else { 0 });

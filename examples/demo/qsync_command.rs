@@ -12,33 +12,33 @@ use serde_json::Value;
 use crate::Outcome;
 
 /// First argument that makes this program the qsync command.
-pub const AS_QSYNC: &str = "as-qsync";
+pub(crate) const AS_QSYNC: &str = "as-qsync";
 
 /// Hands the remaining arguments to the command line of qsync.
-pub fn run_as_qsync() -> ExitCode {
+pub(crate) fn run_as_qsync() -> ExitCode {
     qsync::cli::main(std::env::args_os().enumerate().filter(|(index, _)| *index != 1).map(|(_, word)| word))
 }
 
 /// The command with a state directory of its own, as on a machine of its own.
-pub struct Qsync {
+pub(crate) struct Qsync {
     state_dir: PathBuf,
 }
 
 /// A running `qsync serve`; it ends when this is dropped.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     /// Where it listens.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Qsync {
     /// The command on a machine whose state lies in `state_dir`.
-    pub fn with_state(state_dir: PathBuf) -> Self {
+    pub(crate) fn with_state(state_dir: PathBuf) -> Self {
         Self { state_dir }
     }
 
     /// Runs a command to its end and gives its summary.
-    pub fn run(&self, arguments: &[&str]) -> Outcome<Value> {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Outcome<Value> {
         let (mut child, lines) = self.start(arguments)?;
         let mut last = Value::Null;
         for line in lines.lines() {
@@ -49,7 +49,7 @@ impl Qsync {
     }
 
     /// Runs a command, kills it with SIGKILL when it has done `bytes`, and says how much it had done.
-    pub fn run_and_kill(&self, arguments: &[&str], bytes: u64) -> Outcome<u64> {
+    pub(crate) fn run_and_kill(&self, arguments: &[&str], bytes: u64) -> Outcome<u64> {
         let (mut child, lines) = self.start(arguments)?;
         for line in lines.lines() {
             let event: Value = serde_json::from_str(&line?)?;
@@ -64,7 +64,7 @@ impl Qsync {
     }
 
     /// Serves a store on a free port of loopback.
-    pub fn serve(&self, store: &Path) -> Outcome<Server> {
+    pub(crate) fn serve(&self, store: &Path) -> Outcome<Server> {
         let store = store.to_str().ok_or("the store's path is not UTF-8")?;
         let (child, lines) = self.start(&["serve", store, "--listen", "127.0.0.1:0"])?;
         let first = lines.lines().next().ok_or("serve says nothing")??;

@@ -12,14 +12,14 @@ use std::{
 };
 
 /// The relay. It ends with the process.
-pub struct SlowLink {
+pub(crate) struct SlowLink {
     address: SocketAddr,
     passed_bytes: Arc<AtomicU64>,
 }
 
 impl SlowLink {
     /// Relays connections to `server`, `bytes_per_second` for all of them together on the way back.
-    pub fn open(server: SocketAddr, bytes_per_second: u64) -> std::io::Result<Self> {
+    pub(crate) fn open(server: SocketAddr, bytes_per_second: u64) -> std::io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let address = listener.local_addr()?;
         let passed_bytes = Arc::new(AtomicU64::new(0));
@@ -35,12 +35,12 @@ impl SlowLink {
     }
 
     /// Where to connect to.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Bytes that came through so far.
-    pub fn passed_bytes(&self) -> u64 {
+    pub(crate) fn passed_bytes(&self) -> u64 {
         self.passed_bytes.load(Ordering::Relaxed)
     }
 }

@@ -52,7 +52,7 @@ impl Context {
             state_dir: global.state_dir.clone().or(configured).or_else(env::default_state_dir),
             receiver: progress::receiver(global.progress, output.format(), global.quiet),
             fs: Arc::new(RealFs),
-            now: Timestamp::now(),
+            now: whole_second(Timestamp::now()),
             config,
             output,
             stop,
@@ -130,4 +130,9 @@ impl Context {
 /// Form of the output before the configuration is read.
 pub(crate) fn format(json: bool) -> Format {
     if json { Format::Json } else { Format::Text }
+}
+
+/// Times in signed objects are whole seconds.
+fn whole_second(now: Timestamp) -> Timestamp {
+    Timestamp::from_second(now.as_second()).expect("a time without its fraction is in range")
 }

@@ -163,6 +163,7 @@ impl Classify for disk::Error {
             Self::TooSmall { .. } => (Code::NotEnoughSpace, one("free space there, or name a directory on another file system")),
             Self::TooFewInodes { .. } => (Code::NotEnoughInodes, one("delete files there, or name a directory on another file system")),
             Self::Locked { .. } => (Code::Locked, one("wait for the other run to end, or stop it and run the same command again")),
+            Self::SourceAbsent { .. } => (Code::SourceAbsent, one("check the path of the data directory")),
             Self::SourceName { .. } => (Code::SourceName, one("rename it, or publish a directory without it")),
             Self::SourceKind { .. } => (Code::SourceKind, one("publish a directory that holds the files themselves")),
             Self::SourceTwins { .. } => (Code::SourceCaseTwins, one("rename one of them, or publish a directory without it")),

@@ -76,6 +76,14 @@ pub enum Error {
         holder: Option<u32>,
     },
 
+    /// There is no data directory of that name.
+    #[error("there is no data directory {}", path.display())]
+    SourceAbsent {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A name in the data directory is outside the path grammar.
     #[error("{} cannot be published", path.display())]
     SourceName {
@@ -225,6 +233,7 @@ impl Error {
             Self::TooSmall { .. } => "not-enough-space",
             Self::TooFewInodes { .. } => "not-enough-inodes",
             Self::Locked { .. } => "locked",
+            Self::SourceAbsent { .. } => "source-absent",
             Self::SourceName { .. } => "source-name",
             Self::SourceKind { .. } => "source-kind",
             Self::SourceTwins { .. } => "source-case-twins",
@@ -252,7 +261,8 @@ impl Error {
             Self::Io { .. } | Self::Unreadable { .. } | Self::StagingGone { .. } | Self::Stopped => Class::Io,
             Self::NoSpace { .. } | Self::TooSmall { .. } | Self::TooFewInodes { .. } => Class::NoSpace,
             Self::Locked { .. } => Class::Locked,
-            Self::SourceName { .. }
+            Self::SourceAbsent { .. }
+            | Self::SourceName { .. }
             | Self::SourceKind { .. }
             | Self::SourceTwins { .. }
             | Self::SourceChanged { .. }

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use crate::support::{World, tree};
+use crate::support::{World, command::Qsync, database, tree};
 
 /// A world with one published snapshot, and its pin.
 fn published() -> (World, String) {
@@ -62,6 +62,7 @@ fn tells_expired_rolled_back_and_equivocating_heads_apart() {
     let (world, pin) = published();
     let head = world.store().join("heads/demo/generic.json");
     let old = fs::read(&head).unwrap();
+    database::copy_tree(&world.path("provider-state"), &world.path("copied-state"));
     world.publish(&world.path("data"), 2);
     let new = fs::read(&head).unwrap();
     world.restore_command(&pin).summary();
@@ -70,8 +71,9 @@ fn tells_expired_rolled_back_and_equivocating_heads_apart() {
     let rolled_back = world.restore_command(&pin).arg("--replace").fails_with(17);
     assert_says(&rolled_back, &["roll", "1", "2"]);
 
-    // The provider's own machine signs another head with the same number: it lost its state, or somebody copied its key.
-    world.publish(&world.path("data"), 3);
+    // A second machine with a copy of the keys signs another head with the same number.
+    let second_machine = Qsync::with_state(world.path("copied-state"));
+    second_machine.args(["publish", "demo/generic", "--height", "3", "--to"]).arg(world.store()).arg(world.path("data")).summary();
     let equivocating = world.restore_command(&pin).arg("--replace").fails_with(17);
     assert_says(&equivocating, &["equivocat"]);
 
@@ -142,9 +144,9 @@ fn refuses_a_snapshot_whose_chunk_no_source_has() {
 fn one_honest_source_is_enough() {
     let (world, pin) = published();
     let honest = world.path("honest");
-    crate::support::database::copy_tree(&world.store(), &honest);
+    database::copy_tree(&world.store(), &honest);
     for chunk in world.chunks() {
-        tree::flip(&chunk, 60);
+        tree::flip(&chunk, 10);
     }
     let restored = world.restore_command(&pin).arg("--from").arg(&honest).summary();
     assert!(restored["sources"][0]["strikes"].as_u64().unwrap() >= 1, "{restored}");

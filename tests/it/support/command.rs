@@ -9,13 +9,13 @@ use std::{
 use serde_json::Value;
 
 /// One call of the real binary, in an environment of its own.
-pub struct Qsync {
+pub(crate) struct Qsync {
     command: Command,
 }
 
 impl Qsync {
     /// A call on a machine whose state lies in `state_dir`.
-    pub fn with_state(state_dir: PathBuf) -> Self {
+    pub(crate) fn with_state(state_dir: PathBuf) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_qsync"));
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("QSYNC_")) {
             command.env_remove(name);
@@ -26,54 +26,54 @@ impl Qsync {
     }
 
     /// Adds an argument.
-    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+    pub(crate) fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
         self.command.arg(argument);
         self
     }
 
     /// Adds arguments.
-    pub fn args(mut self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+    pub(crate) fn args(mut self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
         self.command.args(arguments);
         self
     }
 
     /// Sets a variable.
-    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
     }
 
     /// Starts it and leaves it running; its output is read by the caller.
-    pub fn spawn(mut self) -> Child {
+    pub(crate) fn spawn(mut self) -> Child {
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
     /// Starts it with its output thrown away.
-    pub fn spawn_quietly(mut self) -> Child {
+    pub(crate) fn spawn_quietly(mut self) -> Child {
         self.command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
     /// Runs it to its end.
-    pub fn output(mut self) -> Output {
+    pub(crate) fn output(mut self) -> Output {
         self.command.output().unwrap()
     }
 
     /// Runs it with `--json`; it must succeed. Gives every line it printed.
-    pub fn json_lines(self) -> Vec<Value> {
+    pub(crate) fn json_lines(self) -> Vec<Value> {
         let output = self.arg("--json").output();
         assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
         text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
     }
 
     /// Runs it with `--json`; it must succeed. Gives its summary, the last line.
-    pub fn summary(self) -> Value {
+    pub(crate) fn summary(self) -> Value {
         let summary = self.json_lines().pop().expect("at least one line");
         assert_eq!(summary["type"], "summary", "{summary}");
         summary
     }
 
     /// Runs it; it must succeed. Gives what it printed on stdout.
-    pub fn stdout(self) -> String {
+    pub(crate) fn stdout(self) -> String {
         let output = self.output();
         assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
         text(&output.stdout)
@@ -81,7 +81,7 @@ impl Qsync {
 
     /// Runs it; it must fail with this exit code. Gives what it printed on stderr.
     #[track_caller]
-    pub fn fails_with(self, exit: i32) -> String {
+    pub(crate) fn fails_with(self, exit: i32) -> String {
         let output = self.output();
         let stderr = text(&output.stderr);
         assert_eq!(output.status.code(), Some(exit), "{}\n{stderr}", text(&output.stdout));
@@ -92,7 +92,7 @@ impl Qsync {
 
     /// Runs it with `--json`; it must fail with this exit code. Gives the last line, the error.
     #[track_caller]
-    pub fn json_error(self, exit: i32) -> Value {
+    pub(crate) fn json_error(self, exit: i32) -> Value {
         let output = self.arg("--json").output();
         assert_eq!(output.status.code(), Some(exit), "{}\n{}", text(&output.stdout), text(&output.stderr));
         let error: Value = serde_json::from_str(text(&output.stdout).lines().last().unwrap()).unwrap();
@@ -102,6 +102,6 @@ impl Qsync {
 }
 
 /// Output as text.
-pub fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

@@ -1,9 +1,9 @@
 //! What the tests of the whole program share: the command, databases, trees, servers.
 
-pub mod command;
-pub mod database;
-pub mod server;
-pub mod tree;
+pub(crate) mod command;
+pub(crate) mod database;
+pub(crate) mod server;
+pub(crate) mod tree;
 
 use std::path::{Path, PathBuf};
 
@@ -11,77 +11,77 @@ use command::Qsync;
 use serde_json::Value;
 
 /// The channel of every test.
-pub const CHANNEL: &str = "demo/generic";
+pub(crate) const CHANNEL: &str = "demo/generic";
 
 /// A provider and an operator on one machine, each with a state directory, and a store between them.
-pub struct World {
+pub(crate) struct World {
     folder: tempfile::TempDir,
 }
 
 impl World {
     /// An empty one.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
     /// A path in its folder.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// The provider's command.
-    pub fn provider(&self) -> Qsync {
+    pub(crate) fn provider(&self) -> Qsync {
         Qsync::with_state(self.path("provider-state"))
     }
 
     /// The operator's command.
-    pub fn operator(&self) -> Qsync {
+    pub(crate) fn operator(&self) -> Qsync {
         Qsync::with_state(self.path("operator-state"))
     }
 
     /// The store's directory.
-    pub fn store(&self) -> PathBuf {
+    pub(crate) fn store(&self) -> PathBuf {
         self.path("store")
     }
 
     /// Where the operator restores to.
-    pub fn target(&self) -> PathBuf {
+    pub(crate) fn target(&self) -> PathBuf {
         self.path("restored")
     }
 
     /// `init`, and the pin that operators need.
-    pub fn init(&self) -> String {
+    pub(crate) fn init(&self) -> String {
         let summary = self.provider().args(["init", "--name", "test", "--to"]).arg(self.store()).summary();
         format!("b3:{}", summary["repo"].as_str().unwrap())
     }
 
     /// Publishes `data` at `height`.
-    pub fn publish(&self, data: &Path, height: u64) -> Value {
+    pub(crate) fn publish(&self, data: &Path, height: u64) -> Value {
         self.publish_command(data, height).summary()
     }
 
     /// The command that publishes `data` at `height`.
-    pub fn publish_command(&self, data: &Path, height: u64) -> Qsync {
+    pub(crate) fn publish_command(&self, data: &Path, height: u64) -> Qsync {
         self.provider().args(["publish", CHANNEL]).arg(data).arg("--to").arg(self.store()).args(["--height", &height.to_string()])
     }
 
     /// The command that restores the newest snapshot from the store's directory.
-    pub fn restore_command(&self, pin: &str) -> Qsync {
+    pub(crate) fn restore_command(&self, pin: &str) -> Qsync {
         self.restore_from(self.store().to_str().unwrap(), pin)
     }
 
     /// The command that restores the newest snapshot from `source`.
-    pub fn restore_from(&self, source: &str, pin: &str) -> Qsync {
+    pub(crate) fn restore_from(&self, source: &str, pin: &str) -> Qsync {
         self.operator().args(["restore", CHANNEL, "--from", source, "--trust", pin, "--to"]).arg(self.target())
     }
 
     /// Where the operator's partial restore lies.
-    pub fn staging(&self) -> PathBuf {
+    pub(crate) fn staging(&self) -> PathBuf {
         self.path(".restored.qsync-partial")
     }
 
     /// Every chunk in the store.
-    pub fn chunks(&self) -> Vec<PathBuf> {
+    pub(crate) fn chunks(&self) -> Vec<PathBuf> {
         let mut chunks = tree::files(&self.store().join("chunks"));
         chunks.sort();
         chunks

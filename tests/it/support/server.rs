@@ -11,15 +11,15 @@ use serde_json::Value;
 use super::command::Qsync;
 
 /// A running server; it ends when this is dropped.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     /// Where it listens, as a source.
-    pub url: String,
+    pub(crate) url: String,
 }
 
 impl Server {
     /// Serves a store on a free port of loopback.
-    pub fn start(command: Qsync, store: &Path) -> Self {
+    pub(crate) fn start(command: Qsync, store: &Path) -> Self {
         let mut child = command.arg("serve").arg(store).args(["--listen", "127.0.0.1:0", "--json"]).spawn();
         let mut first = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();

@@ -8,10 +8,10 @@ use std::{
 };
 
 /// Length of a chunk.
-pub const CHUNK: u64 = 1 << 20;
+pub(crate) const CHUNK: u64 = 1 << 20;
 
 /// Makes a directory with every shape that a chunked format can get wrong, and no file larger than a few MiB of data.
-pub fn make_awkward(dir: &Path) {
+pub(crate) fn make_awkward(dir: &Path) {
     fs::create_dir_all(dir.join("empty")).unwrap();
     fs::create_dir_all(dir.join("a/b/c/d/e/f/g")).unwrap();
     fs::create_dir_all(dir.join("nested/empty/deeper")).unwrap();
@@ -35,7 +35,7 @@ pub fn make_awkward(dir: &Path) {
 }
 
 /// Makes a file of `bytes` that looks random and can be compressed a little.
-pub fn write(path: &Path, bytes: u64) {
+pub(crate) fn write(path: &Path, bytes: u64) {
     let mut content = vec![0; bytes as usize];
     let mut hasher = blake3::Hasher::new();
     hasher.update(path.file_name().unwrap().as_encoded_bytes()).update(&bytes.to_le_bytes());
@@ -45,7 +45,7 @@ pub fn write(path: &Path, bytes: u64) {
 }
 
 /// Makes a sparse file with 1,000 bytes of data at each offset.
-pub fn make_sparse(path: &Path, bytes: u64, data_at: &[u64]) {
+pub(crate) fn make_sparse(path: &Path, bytes: u64, data_at: &[u64]) {
     let mut file = File::create_new(path).unwrap();
     file.set_len(bytes).unwrap();
     for offset in data_at {
@@ -56,7 +56,7 @@ pub fn make_sparse(path: &Path, bytes: u64, data_at: &[u64]) {
 }
 
 /// Makes `count` small files in folders of 1,000.
-pub fn make_small_files(dir: &Path, count: u64) {
+pub(crate) fn make_small_files(dir: &Path, count: u64) {
     for folder in 0..count.div_ceil(1_000) {
         let folder_path = dir.join(format!("{folder:04}"));
         fs::create_dir_all(&folder_path).unwrap();
@@ -67,7 +67,7 @@ pub fn make_small_files(dir: &Path, count: u64) {
 }
 
 /// Every entry below a directory: directories with `None`, files with the BLAKE3 of their content.
-pub fn snapshot(dir: &Path) -> BTreeMap<PathBuf, Option<blake3::Hash>> {
+pub(crate) fn snapshot(dir: &Path) -> BTreeMap<PathBuf, Option<blake3::Hash>> {
     let mut found = BTreeMap::new();
     walk(dir, &mut |path, is_dir| {
         let hash = (!is_dir).then(|| hash_of(path));
@@ -77,7 +77,7 @@ pub fn snapshot(dir: &Path) -> BTreeMap<PathBuf, Option<blake3::Hash>> {
 }
 
 /// Every file below a directory.
-pub fn files(dir: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     walk(dir, &mut |path, is_dir| {
         if !is_dir {
@@ -89,7 +89,7 @@ pub fn files(dir: &Path) -> Vec<PathBuf> {
 
 /// Fails unless two directories hold the same entries with the same content.
 #[track_caller]
-pub fn assert_same(expected: &Path, found: &Path) {
+pub(crate) fn assert_same(expected: &Path, found: &Path) {
     let (expected, found) = (snapshot(expected), snapshot(found));
     let missing: Vec<_> = expected.iter().filter(|(path, hash)| found.get(*path) != Some(hash)).map(|(path, _)| path).collect();
     let strange: Vec<_> = found.keys().filter(|path| !expected.contains_key(*path)).collect();
@@ -98,7 +98,7 @@ pub fn assert_same(expected: &Path, found: &Path) {
 }
 
 /// Flips one bit of a file.
-pub fn flip(path: &Path, offset: u64) {
+pub(crate) fn flip(path: &Path, offset: u64) {
     let mut file = File::options().read(true).write(true).open(path).unwrap();
     let mut byte = [0];
     file.seek(SeekFrom::Start(offset)).unwrap();
