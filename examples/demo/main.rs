@@ -3,6 +3,8 @@
 //!
 //! `cargo run --release --example demo`
 
+#![expect(clippy::print_stdout, reason = "telling a story is what it is for")]
+
 mod database;
 mod qsync_command;
 mod slow_link;

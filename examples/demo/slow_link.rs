@@ -3,10 +3,7 @@
 use std::{
     io::{Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
 };
@@ -14,7 +11,6 @@ use std::{
 /// The relay. It ends with the process.
 pub(crate) struct SlowLink {
     address: SocketAddr,
-    passed_bytes: Arc<AtomicU64>,
 }
 
 impl SlowLink {
@@ -22,8 +18,7 @@ impl SlowLink {
     pub(crate) fn open(server: SocketAddr, bytes_per_second: u64) -> std::io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let address = listener.local_addr()?;
-        let passed_bytes = Arc::new(AtomicU64::new(0));
-        let pace = Arc::new(Pace { bytes_per_second, next: Mutex::new(Instant::now()), passed: Arc::clone(&passed_bytes) });
+        let pace = Arc::new(Pace { bytes_per_second, next: Mutex::new(Instant::now()) });
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 if let Ok(server) = TcpStream::connect(server) {
@@ -31,29 +26,22 @@ impl SlowLink {
                 }
             }
         });
-        Ok(Self { address, passed_bytes })
+        Ok(Self { address })
     }
 
     /// Where to connect to.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
-
-    /// Bytes that came through so far.
-    pub(crate) fn passed_bytes(&self) -> u64 {
-        self.passed_bytes.load(Ordering::Relaxed)
-    }
 }
 
 struct Pace {
     bytes_per_second: u64,
     next: Mutex<Instant>,
-    passed: Arc<AtomicU64>,
 }
 
 impl Pace {
     fn wait_for(&self, bytes: usize) {
-        self.passed.fetch_add(bytes as u64, Ordering::Relaxed);
         let took = Duration::from_secs_f64(bytes as f64 / self.bytes_per_second as f64);
         let until = {
             let mut next = self.next.lock().expect("no holder of this lock panics");

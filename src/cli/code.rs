@@ -205,6 +205,8 @@ codes! {
     SourceUseUnknown = "source-use-unknown" => Source,
     /// A file changed while it was read.
     SourceChanged = "source-changed" => Source,
+    /// There is no data directory of that name.
+    SourceAbsent = "source-absent" => Source,
     /// A name in the data directory is outside the path grammar.
     SourceName = "source-name" => Source,
     /// An entry of the data directory is neither a file nor a directory.

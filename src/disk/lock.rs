@@ -1,12 +1,15 @@
 //! A directory held against every other qsync: the lock is on the directory itself, so it is the same for every user, service and
 //! cron line, and leaves no file behind.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use super::{Error, in_use};
 use crate::fs::{Fs, Lock};
 
-/// A directory that this process holds, until dropped or dead.
+/// A data directory that this process holds, until dropped or dead.
 #[derive(Debug)]
 pub struct LockedDir {
     path: PathBuf,
@@ -17,9 +20,12 @@ impl LockedDir {
     /// Takes the lock without waiting.
     ///
     /// # Errors
-    /// [`Error::Locked`] names the holder, where the system tells.
+    /// [`Error::SourceAbsent`]; [`Error::Locked`] names the holder, where the system tells.
     pub fn acquire(fs: &dyn Fs, dir: &Path) -> Result<Self, Error> {
-        let path = fs.canonicalize(dir).map_err(Error::io("open", dir))?;
+        let path = match fs.canonicalize(dir) {
+            Err(source) if source.kind() == io::ErrorKind::NotFound => return Err(Error::SourceAbsent { path: dir.to_owned(), source }),
+            path => path.map_err(Error::io("open", dir))?,
+        };
         match fs.try_lock(&path).map_err(Error::io("lock", &path))? {
             Some(lock) => Ok(Self { path, _lock: lock }),
             None => {

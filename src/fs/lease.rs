@@ -3,7 +3,10 @@
 //! `/proc` shows the open files of other users' processes to root alone. A lease tells the owner of a file the same, whoever the
 //! writer is, mapped files included (`fcntl(2)`, "Leases").
 
-#![expect(unsafe_code, reason = "no crate in the tree wraps F_SETLEASE; three fcntl calls on one open descriptor, with integer arguments only")]
+#![expect(
+    unsafe_code,
+    reason = "no crate in the tree wraps F_SETLEASE; three fcntl calls on one open descriptor, with integer arguments only"
+)]
 
 use std::{
     fs::{self, File, OpenOptions},

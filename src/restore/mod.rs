@@ -28,6 +28,7 @@ use place::Place;
 use snapshot::Snapshot;
 
 use crate::{
+    catalog::{self, StateDir},
     disk,
     fs::Fs,
     progress::{Progress, Stop},
@@ -45,6 +46,7 @@ pub use error::Error;
 pub async fn run(options: Options) -> Result<Summary, Error> {
     let options = Arc::new(options);
     let started = Instant::now();
+    let state = open_state(&options).await?;
     // 1. Where: refuse dangerous targets, find what an earlier run left, complete a swap that it began.
     let mut place = Place::find(&options).await?;
     let target = place.target.clone();
@@ -56,7 +58,7 @@ pub async fn run(options: Options) -> Result<Summary, Error> {
         return Ok(told(&snapshot, Outcome::AlreadyRestored));
     }
     // 2. Which snapshot: the pinned one of the partial restore, else the head of the channel and its manifest.
-    let snapshot = snapshot::choose(&options, &place).await?;
+    let snapshot = snapshot::choose(&options, &state, &place).await?;
     if place.holds(&snapshot.id()) {
         return Ok(told(&snapshot, Outcome::AlreadyRestored));
     }
@@ -75,6 +77,13 @@ pub async fn run(options: Options) -> Result<Summary, Error> {
     // 7. Put it in place.
     finish::put_in_place(&options, staging, &snapshot).await?;
     Ok(snapshot.summary(&target, Outcome::Restored, moved, reports, started))
+}
+
+/// A state directory that cannot be written is refused before any download.
+async fn open_state(options: &Arc<Options>) -> Result<StateDir, Error> {
+    let given = Arc::clone(options);
+    let opened = tokio::task::spawn_blocking(move || StateDir::open(Arc::clone(&given.fs), &given.state_dir)).await;
+    Ok(opened.map_err(|_| Error::WorkerDied)?.map_err(catalog::Error::State)?)
 }
 
 /// Runs blocking work on a thread that may block.

@@ -22,16 +22,13 @@ pub(super) struct Snapshot {
 }
 
 /// The pinned snapshot of the partial restore, or else what the channel's head offers.
-pub(super) async fn choose(options: &Arc<Options>, place: &Place) -> Result<Snapshot, Error> {
+pub(super) async fn choose(options: &Arc<Options>, state: &StateDir, place: &Place) -> Result<Snapshot, Error> {
     if options.sources.is_empty() {
         return Err(Error::NoSources);
     }
-    let given = Arc::clone(options);
-    let opened = tokio::task::spawn_blocking(move || StateDir::open(Arc::clone(&given.fs), &given.state_dir)).await;
-    let state = opened.map_err(|_| Error::WorkerDied)?.map_err(catalog::Error::State)?;
     match place.pinned()? {
-        Some(pinned) if options.partial == Partial::Continue => continue_pinned(options, place, &state, pinned),
-        _ => discover(options, &state).await,
+        Some(pinned) if options.partial == Partial::Continue => continue_pinned(options, place, state, pinned),
+        _ => discover(options, state).await,
     }
 }
 

@@ -109,7 +109,8 @@ fn refuses_a_manifest_that_does_not_match_its_hash() {
 // HM-01, HM-02, HM-03
 #[test]
 fn refuses_a_damaged_chunk_and_continues_when_it_is_repaired() {
-    let damages: [(&str, fn(&Path)); 3] = [
+    type Damage = fn(&Path);
+    let damages: [(&str, Damage); 3] = [
         ("flipped", |chunk| tree::flip(chunk, 100)),
         ("truncated", |chunk| fs::File::options().write(true).open(chunk).unwrap().set_len(50).unwrap()),
         ("longer", |chunk| fs::File::options().write(true).open(chunk).unwrap().set_len(4 << 20).unwrap()),
