@@ -73,7 +73,7 @@ pub enum Reason {
         found: Hash,
     },
     /// Two different payloads are validly signed under one number.
-    #[error("two different, validly signed {what}s with number {number}: payloads b3:{} and b3:{}", payloads.0.short(), payloads.1.short())]
+    #[error("equivocation: two different, validly signed {what}s with number {number}: payloads b3:{} and b3:{}", payloads.0.short(), payloads.1.short())]
     Equivocation {
         /// `head` or `root`.
         what: &'static str,

@@ -147,7 +147,7 @@ fn one_honest_source_is_enough() {
     let honest = world.path("honest");
     database::copy_tree(&world.store(), &honest);
     for chunk in world.chunks() {
-        tree::flip(&chunk, 10);
+        tree::flip(&chunk, 4);
     }
     let restored = world.restore_command(&pin).arg("--from").arg(&honest).summary();
     assert!(restored["sources"][0]["strikes"].as_u64().unwrap() >= 1, "{restored}");
