@@ -21,6 +21,9 @@ pub enum Error {
         /// Why, and what each source offered.
         source: Box<Refusal>,
     },
+    /// No source has the roots of a repository that is trusted.
+    #[error("no usable root")]
+    NoRoots(#[source] Box<Refusal>),
     /// The publisher's own roots or heads would be refused by everybody.
     #[error("nothing can be published")]
     CannotPublish(#[source] Box<Refusal>),
@@ -147,7 +150,7 @@ impl Error {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::Refused { source: refusal, .. } | Self::CannotPublish(refusal) => refusal.code(),
+            Self::Refused { source: refusal, .. } | Self::CannotPublish(refusal) | Self::NoRoots(refusal) => refusal.code(),
             Self::UnknownChannel { .. } => "unknown-channel",
             Self::NoSuchSnapshot { .. } => "no-such-snapshot",
             Self::AmbiguousSnapshot { .. } => "ambiguous-snapshot",
@@ -172,7 +175,7 @@ impl Error {
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         match self {
-            Self::Refused { source: refusal, .. } | Self::CannotPublish(refusal) => refusal.lines(),
+            Self::Refused { source: refusal, .. } | Self::CannotPublish(refusal) | Self::NoRoots(refusal) => refusal.lines(),
             Self::UnknownChannel { lines, .. } | Self::Object { lines, .. } => lines.clone(),
             Self::NoSuchSnapshot { available: list, .. } | Self::AmbiguousSnapshot { found: list, .. } => {
                 list.iter().map(snapshot_line).collect()
@@ -196,7 +199,7 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Refused { source: refusal, .. } | Self::CannotPublish(refusal) => Some(refusal.hint()),
+            Self::Refused { source: refusal, .. } | Self::CannotPublish(refusal) | Self::NoRoots(refusal) => Some(refusal.hint()),
             Self::UnknownChannel { nearest, .. } if nearest.is_empty() => Some("qsync list shows the channels of a source".to_owned()),
             Self::UnknownChannel { nearest, .. } => {
                 Some(format!("did you mean {}?", nearest.iter().map(ChannelName::as_str).collect::<Vec<_>>().join(", ")))

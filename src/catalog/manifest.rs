@@ -7,7 +7,6 @@ use crate::{
         key,
         manifest::Manifest,
     },
-    progress::{Event, Progress},
     store::{self, DynReadStore, ErrorKind},
     trust::{Verified, verify_manifest},
     types::{Hash, ObjectKey, When},
@@ -35,14 +34,9 @@ pub fn select(head: &Head, when: &When) -> Result<SnapshotRef, Error> {
 ///
 /// # Errors
 /// [`Error::Object`] when no source has them, [`Error::Manifest`] when the right bytes are not valid, [`Error::NeedsNewer`].
-pub async fn fetch_manifest(
-    sources: &[DynReadStore],
-    head: &Verified<Head>,
-    which: &SnapshotRef,
-    progress: &dyn Progress,
-) -> Result<Verified<Manifest>, Error> {
+pub async fn fetch_manifest(sources: &[DynReadStore], head: &Verified<Head>, which: &SnapshotRef) -> Result<Verified<Manifest>, Error> {
     check_release(head, which)?;
-    let bytes = fetch_named(sources, &key::manifest(&which.manifest), which.manifest, which.manifest_bytes, progress).await?;
+    let bytes = fetch_named(sources, &key::manifest(&which.manifest), which.manifest, which.manifest_bytes).await?;
     let (head, which) = (head.clone(), which.clone());
     tokio::task::spawn_blocking(move || verify_manifest(&head, &which, bytes).map_err(Box::new)).await?.map_err(Error::Manifest)
 }
@@ -51,8 +45,8 @@ pub async fn fetch_manifest(
 ///
 /// # Errors
 /// [`Error::Object`] when no source has them.
-pub async fn fetch_list(sources: &[DynReadStore], segment: &Hash, progress: &dyn Progress) -> Result<Vec<u8>, Error> {
-    fetch_named(sources, &key::list(segment), *segment, key::LIST_MAX_BYTES, progress).await
+pub async fn fetch_list(sources: &[DynReadStore], segment: &Hash) -> Result<Vec<u8>, Error> {
+    fetch_named(sources, &key::list(segment), *segment, key::LIST_MAX_BYTES).await
 }
 
 fn check_release(head: &Head, which: &SnapshotRef) -> Result<(), Error> {
@@ -64,13 +58,7 @@ fn check_release(head: &Head, which: &SnapshotRef) -> Result<(), Error> {
 }
 
 /// Fetches an object whose name is the hash of its bytes, asking one source after the other.
-async fn fetch_named(
-    sources: &[DynReadStore],
-    object: &ObjectKey,
-    hash: Hash,
-    max_bytes: u64,
-    progress: &dyn Progress,
-) -> Result<Vec<u8>, Error> {
+async fn fetch_named(sources: &[DynReadStore], object: &ObjectKey, hash: Hash, max_bytes: u64) -> Result<Vec<u8>, Error> {
     let (mut lines, mut gravest) = (Vec::new(), ObjectTrouble::Missing);
     for source in sources {
         let (trouble, reason) = match judge(source.get(object, max_bytes).await, hash) {
@@ -79,7 +67,6 @@ async fn fetch_named(
         };
         lines.push(format!("{}: {reason}", source.name()));
         gravest = gravest.max(trouble);
-        progress.event(Event::SourceFailed { source: source.name().to_owned(), reason: format!("{object}: {reason}") });
     }
     Err(Error::Object { object: object.to_string(), trouble: gravest, lines })
 }

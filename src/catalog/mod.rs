@@ -17,19 +17,25 @@ mod pinned;
 pub mod plan;
 mod prepare;
 mod publisher;
+mod refresh;
 mod repos;
 mod snapshot;
 mod state_dir;
+#[cfg(test)]
+mod state_tests;
+#[cfg(test)]
+mod store_tests;
 
 pub use advance::{StoreHead, read_head, write_head};
 pub use channels::{list_channels, nearest, update_index};
 pub use error::{Error, ObjectTrouble};
 pub use init::{Initialised, init};
 pub use manifest::{fetch_list, fetch_manifest, select};
-pub use open::{OpenChannel, open_channel};
+pub use open::{OpenChannel, open_channel, open_roots};
 pub use pinned::{Kept, check_pinned};
 pub use prepare::prepare_store;
 pub use publisher::Publisher;
+pub use refresh::{Refreshed, refresh};
 pub use repos::{Forgotten, Pinned};
 pub use snapshot::{OpenSnapshot, open_snapshot};
 pub use state_dir::{StateDir, StateError};

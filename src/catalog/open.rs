@@ -10,7 +10,6 @@ use super::{
 };
 use crate::{
     format::{head::Head, key},
-    progress::{Event, Progress},
     store::DynReadStore,
     trust::{self, Accepted, Answer, Decision, Inputs, Offer, RELEASE_DATE, Reason, Refusal, RepoState, RootChain, Standing, Verified},
     types::{ChannelName, Hash, Timestamp},
@@ -32,6 +31,19 @@ pub struct OpenChannel {
     pub standings: Vec<(String, Standing)>,
 }
 
+impl OpenChannel {
+    /// One line for each source that lags behind or offers nothing acceptable.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let note = |(source, standing): &(String, Standing)| match standing {
+            Standing::Current => None,
+            Standing::Behind { seq } => Some(format!("{source}: lags behind: head {seq}, the newest is {}", self.head.seq)),
+            Standing::Refused(reason) => Some(format!("{source}: {reason}")),
+        };
+        self.standings.iter().filter_map(note).collect()
+    }
+}
+
 /// Asks all sources for roots and heads, accepts the freshest valid head, and has remembered it durably when it returns.
 ///
 /// `pin` says which repository is meant; without it, it is the trusted one that the sources hold. A pin that is given is
@@ -46,7 +58,6 @@ pub async fn open_channel(
     state: &StateDir,
     pin: Option<Hash>,
     now: Timestamp,
-    progress: &dyn Progress,
 ) -> Result<OpenChannel, Error> {
     let heads = Asking::start(sources, &key::head(channel));
     let refused = |source| Error::Refused { channel: channel.clone(), source: Box::new(source) };
@@ -60,10 +71,24 @@ pub async fn open_channel(
         decision = settle(state, repo, channel, now, &roots, &heads).await?;
     }
     match decision.outcome {
-        Ok(accepted) => Ok(opened(repo, accepted, progress)),
+        Ok(Accepted { head, chain, standings }) => Ok(OpenChannel { repo, head, chain, standings }),
         Err(refusal) if refusal.reason == Reason::Absent => Err(unknown_channel(sources, repo, channel, &refusal).await),
         Err(refusal) => Err(refused(refusal)),
     }
+}
+
+/// The roots of a repository: those known here and those that continue them at the sources. Nothing is remembered.
+///
+/// # Errors
+/// As [`open_channel`], as far as roots go.
+pub async fn open_roots(sources: &[DynReadStore], state: &StateDir, pin: Option<Hash>) -> Result<RootChain, Error> {
+    let (repo, first_roots) = which_repo(sources, state, pin).await?.map_err(|refusal| Error::NoRoots(Box::new(refusal)))?;
+    let stored = load(state, repo).await?;
+    let offers = newer_roots(sources, repo, &stored, first_roots, GRACE).await;
+    let chain = RootChain::from_envelopes(repo, &stored.roots).ok().flatten().or_else(|| trust::begin_chain(repo, &offers));
+    let mut chain = chain.ok_or_else(|| Error::NoRoots(Box::new(Refusal::alone(Reason::Absent))))?;
+    trust::extend_chain(&mut chain, &offers);
+    Ok(chain)
 }
 
 /// The repository that is meant, and what the sources answered to the question for its first root, if they were asked.
@@ -152,20 +177,6 @@ async fn settle(
 
 fn is_withheld(decision: &Decision) -> bool {
     decision.outcome.as_ref().is_err_and(|refusal| matches!(refusal.reason, Reason::RootWithheld { .. }))
-}
-
-fn opened(repo: Hash, accepted: Accepted, progress: &dyn Progress) -> OpenChannel {
-    for (source, standing) in &accepted.standings {
-        match standing {
-            Standing::Current => {}
-            Standing::Behind { seq } => {
-                let text = format!("{source} lags behind: it offers head {seq}, the newest is {}", accepted.head.seq);
-                progress.event(Event::Note { text });
-            }
-            Standing::Refused(reason) => progress.event(Event::SourceFailed { source: source.clone(), reason: reason.to_string() }),
-        }
-    }
-    OpenChannel { repo, head: accepted.head, chain: accepted.chain, standings: accepted.standings }
 }
 
 async fn unknown_channel(sources: &[DynReadStore], repo: Hash, channel: &ChannelName, refusal: &Refusal) -> Error {

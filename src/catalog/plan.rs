@@ -105,3 +105,66 @@ fn later(now: Timestamp, lifetime_secs: u64) -> Result<Timestamp, PlanError> {
     let secs = i64::try_from(lifetime_secs).map_err(|_| out_of_range())?;
     now.checked_add(SignedDuration::from_secs(secs)).map_err(|_| out_of_range())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::head::sample;
+
+    const NOW: Timestamp = Timestamp::constant(1_800_000_000, 0);
+
+    fn next(previous: Option<&Head>, manifest: &[u8], keep_last: usize) -> Head {
+        let channel = "kusama/rocksdb-pruned".parse().unwrap();
+        next_head(NextHead {
+            repo: Hash::of(b"repo"),
+            root_version: 1,
+            channel: &channel,
+            seq: previous.map_or(1, |head| head.seq + 1),
+            now: NOW,
+            lifetime_secs: 7 * 86_400,
+            window_hours: 72,
+            keep_last,
+            snapshot: sample::newest(manifest),
+            previous,
+        })
+        .unwrap()
+    }
+
+    fn ids(head: &Head) -> Vec<Hash> {
+        head.older.iter().map(|older| older.manifest).collect()
+    }
+
+    #[test]
+    fn numbers_go_on_from_the_highest_anywhere() {
+        let (a, b) = (sample::head(Hash::of(b"r"), 7), sample::head(Hash::of(b"r"), 9));
+        assert_eq!(next_seq([&a, &b]), Ok(10));
+        assert_eq!(next_seq([]), Ok(1));
+        assert_eq!(next_seq([&sample::head(Hash::of(b"r"), u64::MAX)]), Err(PlanError::NoSeqAfter(u64::MAX)));
+    }
+
+    #[test]
+    fn keeps_the_last_snapshots_newest_first() {
+        let mut head = next(None, b"0", 2);
+        for manifest in [&b"1"[..], b"2", b"3"] {
+            head = next(Some(&head), manifest, 2);
+        }
+        assert_eq!(ids(&head), [Hash::of(b"2"), Hash::of(b"1")]);
+        assert!(head.older.iter().all(|older| older.until == NOW + SignedDuration::from_hours(72)));
+        assert_eq!(ids(&next(Some(&head), b"4", 0)), []);
+    }
+
+    #[test]
+    fn the_same_snapshot_again_retires_nothing() {
+        let head = next(Some(&next(None, b"0", 3)), b"1", 3);
+        assert_eq!(ids(&next(Some(&head), b"1", 3)), [Hash::of(b"0")]);
+        // Back to an older one: it is listed once.
+        assert_eq!(ids(&next(Some(&head), b"0", 3)), [Hash::of(b"1")]);
+    }
+
+    #[test]
+    fn refuses_times_beyond_the_calendar() {
+        for secs in [u64::MAX, 1 << 62] {
+            assert!(matches!(later(NOW, secs), Err(PlanError::OutOfRange { .. })));
+        }
+    }
+}

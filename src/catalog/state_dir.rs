@@ -150,13 +150,25 @@ impl StateDir {
     }
 
     fn make_writable(&self) -> io::Result<()> {
+        let exists = |path: &&Path| self.fs.stat(path).is_ok();
+        let missing: Vec<&Path> = self.path.ancestors().take_while(|path| !exists(path)).collect();
         self.fs.create_dir_all(&self.path, 0o700)?;
         for folder in ["repos", "keys", "locks"] {
             self.fs.create_dir_all(&self.path.join(folder), 0o700)?;
         }
+        self.make_durable(&missing)?;
         let probe = self.path.join(format!(".probe.{}", std::process::id()));
         self.fs.write_durable(&probe, b"writable", 0o600)?;
         self.fs.remove_file(&probe)
+    }
+
+    /// Makes the directories themselves durable: files in a directory that is lost are lost, however well they were synced.
+    fn make_durable(&self, made: &[&Path]) -> io::Result<()> {
+        self.fs.sync_dir(&self.path)?;
+        for parent in made.iter().filter_map(|path| path.parent()) {
+            self.fs.sync_dir(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?;
+        }
+        Ok(())
     }
 
     /// Where it is. Other modules keep what is theirs in folders of their own below.

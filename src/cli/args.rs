@@ -74,14 +74,14 @@ fn decorate(command: Command) -> Command {
 fn with_variable(arg: Arg) -> Arg {
     let Some(long) = arg.get_long() else { return arg };
     let variable = format!("QSYNC_{}", long.to_uppercase().replace('-', "_"));
-    match arg.get_action() {
-        ArgAction::Append => {
-            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-            arg.help(format!("{help} [env: {variable}, separated by white space]"))
-        }
-        ArgAction::SetTrue => arg.env(variable).hide_env_values(true).value_parser(FalseyValueParser::new()),
-        _ => arg.env(variable).hide_env_values(true),
+    let action = arg.get_action();
+    if matches!(action, ArgAction::Append) {
+        let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+        return arg.help(format!("{help} [env: {variable}, separated by white space]"));
     }
+    let flag = matches!(action, ArgAction::SetTrue);
+    let arg = arg.env(variable).hide_env_values(true);
+    if flag { arg.value_parser(FalseyValueParser::new()) } else { arg }
 }
 
 #[cfg(test)]

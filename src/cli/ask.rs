@@ -25,6 +25,14 @@ pub(crate) fn confirm(question: &str, yes: bool) -> Result<(), Failure> {
     }
 }
 
+/// Asks only where somebody can answer; elsewhere the flag that was given counts as the answer.
+///
+/// # Errors
+/// When the answer is no.
+pub(crate) fn confirm_if_asked(question: &str, yes: bool) -> Result<(), Failure> {
+    confirm(question, yes || !output::can_ask())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

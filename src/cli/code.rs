@@ -57,6 +57,12 @@ macro_rules! codes {
                 }
             }
 
+            /// The code of that name; the library's errors carry theirs as text.
+            #[must_use]
+            pub fn named(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|code| code.as_str() == name)
+            }
+
             /// The exit code that goes with it.
             #[must_use]
             pub const fn exit(self) -> Exit {
@@ -73,6 +79,22 @@ codes! {
     Error = "error" => Error,
     /// Reading or writing failed on this machine.
     Io = "disk-io" => Error,
+    /// The state directory cannot be written.
+    StateNotWritable = "state-not-writable" => Error,
+    /// A file of the state directory cannot be read or written.
+    StateIo = "state-io" => Error,
+    /// Others can read a secret key.
+    KeyExposed = "key-exposed" => Error,
+    /// A key file is damaged.
+    KeyFile = "key-file" => Error,
+    /// The publish keys are not on this machine.
+    NoKeys = "no-keys" => Error,
+    /// No repository on this machine belongs to these stores.
+    NoRepo = "no-repo" => Trust,
+    /// A head or root cannot be signed as asked.
+    CannotSign = "cannot-sign" => Error,
+    /// The snapshot needs a newer qsync.
+    NeedsNewer = "needs-newer-qsync" => Error,
     /// A file that qsync wrote itself cannot be read by this version.
     StateUnreadable = "state-unreadable" => Error,
     /// The staging directory was removed during the run.
@@ -89,10 +111,28 @@ codes! {
     Partial = "partial" => Partial,
     /// There is no such object, channel or snapshot.
     NotFound = "not-found" => NotFound,
+    /// There is no such channel.
+    UnknownChannel = "unknown-channel" => NotFound,
+    /// There is no such snapshot in the channel, or no longer.
+    NoSuchSnapshot = "no-such-snapshot" => NotFound,
+    /// Several snapshots begin with these digits.
+    AmbiguousSnapshot = "ambiguous-snapshot" => Usage,
+    /// No source has the channel.
+    Absent = "absent" => NotFound,
+    /// No source has an object that the snapshot needs.
+    ObjectMissing = "object-missing" => Verification,
+    /// Every copy of an object is damaged.
+    ObjectWrong = "object-wrong" => Verification,
+    /// The signed manifest breaks the format: the publisher's mistake.
+    ManifestInvalid = "manifest-invalid" => Verification,
+    /// A root that a store holds is not that of its repository.
+    StoredRoot = "stored-root" => Verification,
     /// Another qsync works on this directory or channel.
     Locked = "locked" => Locked,
     /// Another publisher moved the head first.
     LostRace = "lost-race" => Locked,
+    /// Others change the object all the time.
+    Contended = "contended" => Locked,
     /// A store refuses this user.
     Denied = "denied" => Denied,
     /// A manifest, list or chunk breaks the format or does not match its hash.
@@ -125,12 +165,26 @@ codes! {
     Network = "network" => Network,
     /// A source answers with something that is not an object.
     BadAnswer = "bad-answer" => Network,
+    /// What a source calls a head is none.
+    NotAHead = "not-a-head" => Network,
+    /// What a source calls a root is none.
+    NotARoot = "not-a-root" => Network,
     /// The clock of this machine is wrong.
     Clock = "clock" => Trust,
     /// What this machine remembers of earlier heads is damaged.
     State = "state" => Trust,
     /// No repository is pinned for the channel.
     UnknownRepo = "unknown-repo" => Trust,
+    /// The sources offer more than one trusted repository.
+    RepoConflict = "repo-conflict" => Trust,
+    /// The sources offer another repository than the pinned one.
+    PinMismatch = "pin-mismatch" => Trust,
+    /// The head was issued after the time of this machine.
+    FromFuture = "from-future" => Trust,
+    /// A store holds another repository.
+    OtherRepo = "other-repo" => Trust,
+    /// A store that should be empty holds a repository.
+    StoreInUse = "store-in-use" => Target,
     /// The signed root has expired.
     RootExpired = "root-expired" => Trust,
     /// A newer root exists that the sources keep back.

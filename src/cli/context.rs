@@ -16,9 +16,10 @@ use super::{
     stores,
 };
 use crate::{
+    catalog::StateDir,
     fs::{Fs, RealFs},
     progress::{Progress, Stop},
-    store::{Create, DynReadStore, DynWriteStore},
+    store::{self, Create, DynReadStore, DynWriteStore},
     types::Timestamp,
 };
 
@@ -67,6 +68,14 @@ impl Context {
         self.state_dir.clone().ok_or_else(unset)
     }
 
+    /// Opens the state directory, making it where it is missing.
+    ///
+    /// # Errors
+    /// When nothing says where it is, or it cannot be written.
+    pub(crate) fn open_state(&self) -> Result<StateDir, Failure> {
+        Ok(StateDir::open(Arc::clone(&self.fs), self.state_dir()?)?)
+    }
+
     /// Where events go.
     pub(crate) fn progress(&self) -> Arc<dyn Progress> {
         Arc::<dyn Receiver>::clone(&self.receiver)
@@ -91,6 +100,14 @@ impl Context {
     /// As [`Context::sources`].
     pub(crate) async fn targets(&self, words: &[String], create: Create) -> Result<Vec<DynWriteStore>, Failure> {
         stores::open_targets(words, create, &self.config, &self.fs).await
+    }
+
+    /// Opens the stores to write to, and says which could not be opened.
+    ///
+    /// # Errors
+    /// When none can be, or one of them names nothing.
+    pub(crate) async fn targets_that_open(&self, words: &[String]) -> Result<(Vec<DynWriteStore>, Vec<store::Error>), Failure> {
+        stores::open_targets_that_can(words, &self.config, &self.fs).await
     }
 
     /// Waits for `work`, but drops it when somebody asks to stop: for work that leaves nothing half done.

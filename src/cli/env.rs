@@ -18,6 +18,11 @@ fn split(variable: Option<String>) -> Vec<String> {
     variable.unwrap_or_default().split_whitespace().map(str::to_owned).collect()
 }
 
+/// The user's home directory, if the environment names one.
+pub(crate) fn home() -> Option<PathBuf> {
+    std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute())
+}
+
 /// A base directory: `variable` if it is set to an absolute path, else `below_home` in the home directory.
 pub(crate) fn directory(variable: &str, below_home: &str) -> Option<PathBuf> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());

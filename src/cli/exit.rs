@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::code::{Code, Exit};
 use crate::{
-    disk,
+    catalog, disk,
     store::{self, ErrorKind, InvalidStoreUrl},
 };
 
@@ -129,6 +129,26 @@ impl Classify for store::Error {
     }
 }
 
+impl Classify for catalog::Error {
+    fn classify(&self) -> (Code, Vec<String>) {
+        if let Self::Store(error) = self {
+            return error.classify();
+        }
+        (named(self.code()), self.lines().into_iter().chain(self.hint()).collect())
+    }
+}
+
+impl Classify for catalog::StateError {
+    fn classify(&self) -> (Code, Vec<String>) {
+        (named(self.code()), self.hint().into_iter().collect())
+    }
+}
+
+/// The code of that name. A name that the table lacks is a mistake that the tests below find.
+fn named(name: &str) -> Code {
+    Code::named(name).unwrap_or(Code::Error)
+}
+
 impl Classify for InvalidStoreUrl {
     fn classify(&self) -> (Code, Vec<String>) {
         (Code::Usage, Vec::new())
@@ -205,6 +225,25 @@ mod tests {
         for code in Code::ALL {
             let start = format!("| `{}` | {} |", code.as_str(), code.exit() as u8);
             assert!(page.lines().any(|line| line.starts_with(&start)), "no row starts with {start}");
+        }
+    }
+
+    #[test]
+    fn every_code_of_the_library_is_in_the_table() {
+        let sources = [
+            include_str!("../catalog/error.rs"),
+            include_str!("../catalog/state_dir.rs"),
+            include_str!("../trust/refusal.rs"),
+            include_str!("../disk/error.rs"),
+        ];
+        for source in sources {
+            let body = source.split("pub const fn code(&self)").nth(1).unwrap().split("\n    }\n").next().unwrap();
+            let names: Vec<_> = body.split("=> \"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+            assert!(names.len() > 5, "{names:?}");
+            // What a store says and what ended early have codes of their own.
+            for name in names.iter().filter(|name| !["store", "internal", "stopped"].contains(name)) {
+                assert!(Code::named(name).is_some(), "{name} is not in the table");
+            }
         }
     }
 

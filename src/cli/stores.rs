@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     fs::Fs,
-    store::{Create, DynReadStore, DynWriteStore, StoreUrl},
+    store::{self, Create, DynReadStore, DynWriteStore, RetryPolicy, RetryStore, StoreUrl},
 };
 
 /// Opens stores to read, all those that the user named.
@@ -36,9 +36,39 @@ pub(crate) async fn open_targets(
 ) -> Result<Vec<DynWriteStore>, Failure> {
     let mut targets = Vec::new();
     for url in locate_all("--to", words, config)? {
-        targets.push(url.open_write(Arc::clone(fs), create).await?);
+        targets.push(patient(url.open_write(Arc::clone(fs), create).await?));
     }
     Ok(targets)
+}
+
+/// Opens stores to publish to, making what is missing. One that cannot be opened does not keep the others from being published to.
+///
+/// # Errors
+/// When there is none, one of them names nothing, or not one can be opened.
+pub(crate) async fn open_targets_that_can(
+    words: &[String],
+    config: &Config,
+    fs: &Arc<dyn Fs>,
+) -> Result<(Vec<DynWriteStore>, Vec<store::Error>), Failure> {
+    let (mut targets, mut failures) = (Vec::new(), Vec::new());
+    for url in locate_all("--to", words, config)? {
+        match url.open_write(Arc::clone(fs), Create::Yes).await {
+            Ok(store) => targets.push(patient(store)),
+            Err(error) => failures.push(error),
+        }
+    }
+    match failures.pop() {
+        Some(error) if targets.is_empty() => Err(error.into()),
+        last => {
+            failures.extend(last);
+            Ok((targets, failures))
+        }
+    }
+}
+
+/// A store whose passing faults are waited out.
+fn patient(store: DynWriteStore) -> DynWriteStore {
+    Arc::new(RetryStore::new(store, RetryPolicy::default()))
 }
 
 fn locate_all(flag: &str, words: &[String], config: &Config) -> Result<Vec<StoreUrl>, Failure> {
@@ -60,7 +90,7 @@ pub(crate) fn locate(word: &str, config: &Config) -> Result<StoreUrl, Failure> {
             let message = format!("the store {word} of the configuration has a relative path: {}", path.display());
             Err(Failure::new(Code::Config, message).hint("write the whole path, so that it does not depend on the working directory"))
         }
-        located => Ok(located),
+        located @ (StoreUrl::Local(_) | StoreUrl::Http(_)) => Ok(located),
     }
 }
 

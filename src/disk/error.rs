@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::secrets::Finding;
 use crate::types::{ByteSize, Hash, InvalidRelPath, RelPath};
 
-/// The kind of an [`Error`], from which the command line takes its exit code.
+/// The kind of an [`enum@Error`], from which the command line takes its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
     /// Reading or writing failed (1).
@@ -159,8 +159,8 @@ pub enum Error {
         /// What it holds.
         what: String,
     },
-    /// The manifest would write a file that holds a node's identity.
-    #[error("the snapshot contains {path} ({rule}), and {} has one of its own", target.display())]
+    /// What is to be replaced holds a node's identity or keys, which no snapshot can bring back.
+    #[error("{path} in {} is {rule}, and would be replaced", target.display())]
     TargetIdentity {
         /// The target.
         target: PathBuf,
@@ -272,9 +272,10 @@ impl Error {
     pub(super) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         move |source| {
             let path = path.into();
-            match source.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace { action, path, source },
-                _ => Self::Io { action, path, source },
+            if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+                Self::NoSpace { action, path, source }
+            } else {
+                Self::Io { action, path, source }
             }
         }
     }

@@ -13,6 +13,8 @@ use std::{
 
 use rustix::process::{Flock, FlockType};
 
+use super::Error;
+
 /// Names of lock files. All others are found by who has them open.
 const LOCK_FILES: [&str; 8] = ["LOCK", "lock", "FLOCK", ".lock", "mdbx.lck", "db.lck", "exclusive.lock", "lock.mdb"];
 /// How deep below the data directory databases lie.
@@ -54,6 +56,41 @@ pub fn probe(dir: &Path) -> Use {
             Use::Free | Use::Unknown { .. } => Use::Unknown { why },
         },
         held @ Use::InUse { .. } => held,
+    }
+}
+
+/// What an operator's word is worth where the system does not tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unseen {
+    /// What cannot be told is refused.
+    Refuse,
+    /// The operator says that the node is stopped.
+    AssumeStopped,
+}
+
+/// Refuses to publish a directory that a process has open, and, unless the operator vouches for it, one of which that cannot be told.
+///
+/// # Errors
+/// [`Error::SourceInUse`], [`Error::SourceUseUnknown`].
+pub fn check_source(dir: &Path, unseen: Unseen) -> Result<(), Error> {
+    let path = dir.to_owned();
+    match probe(dir) {
+        Use::InUse { pid, what } => Err(Error::SourceInUse { path, pid, what }),
+        Use::Unknown { why } if unseen == Unseen::Refuse => Err(Error::SourceUseUnknown { path, why }),
+        Use::Free | Use::Unknown { .. } => Ok(()),
+    }
+}
+
+/// Refuses to restore to a directory that a process has open. What cannot be told comes back as a warning: other users' processes are
+/// hidden from every user but root, so refusing would refuse nearly everybody.
+///
+/// # Errors
+/// [`Error::TargetInUse`].
+pub fn check_target(dir: &Path) -> Result<Option<String>, Error> {
+    match probe(dir) {
+        Use::InUse { pid, what } => Err(Error::TargetInUse { path: dir.to_owned(), pid, what }),
+        Use::Unknown { why } => Ok(Some(format!("cannot tell whether {} is in use: {why}", dir.display()))),
+        Use::Free => Ok(None),
     }
 }
 

@@ -159,3 +159,107 @@ fn next_record<'a>(rest: &'a [u8], id: &Hash, offset: u64) -> Option<(Entries, &
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        disk::testing::{manifest_of, painted},
+        fs::MemoryFs,
+    };
+
+    fn manifest() -> Manifest {
+        manifest_of(&[("a", &painted(20 * 65_536, 1)), ("b", &painted(65_536, 2))])
+    }
+
+    fn at() -> &'static Path {
+        Path::new("/journal")
+    }
+
+    /// A journal with three records, and the files it speaks of.
+    fn written(fs: &MemoryFs) -> Have {
+        let (id, manifest) = (Hash::of(b"id"), manifest());
+        layout::make(fs, Path::new("/data"), &manifest, &Have::none(&manifest)).unwrap();
+        let mut journal = Journal::create(fs, at(), &id, &Have::none(&manifest), 2).unwrap();
+        journal.append(&[(0, 0..3), (1, 0..1)]).unwrap();
+        journal.append(&[(0, 7..8)]).unwrap();
+        journal.append(&[(0, 10..20)]).unwrap();
+        open(fs).unwrap()
+    }
+
+    fn open(fs: &MemoryFs) -> Option<Have> {
+        Journal::open(fs, at(), &Hash::of(b"id"), &manifest(), Path::new("/data")).unwrap().map(|(_, have)| have)
+    }
+
+    #[test]
+    fn gives_back_what_was_recorded() {
+        let have = written(&MemoryFs::new());
+        assert_eq!(have.ranges(0), [0..3, 7..8, 10..20]);
+        assert!(have.is_complete(1));
+    }
+
+    // ST-07
+    #[test]
+    fn a_torn_or_zeroed_tail_is_dropped_and_what_follows_is_kept() {
+        let fs = MemoryFs::new();
+        let whole = written(&fs);
+        let len = fs.stat(at()).unwrap().len;
+        fs.open(at(), Open::ReadWrite).unwrap().write_all_at(&[0; 5000], len).unwrap();
+        assert_eq!(open(&fs), Some(whole.clone()));
+        fs.open(at(), Open::ReadWrite).unwrap().set_len(len - 1).unwrap();
+        let (mut journal, torn) = Journal::open(&fs, at(), &Hash::of(b"id"), &manifest(), Path::new("/data")).unwrap().unwrap();
+        assert!(torn.count() < whole.count());
+        journal.append(&[(0, 5..6)]).unwrap();
+        assert!(open(&fs).unwrap().contains(0, 5));
+    }
+
+    #[test]
+    fn a_journal_of_another_manifest_is_none() {
+        let fs = MemoryFs::new();
+        written(&fs);
+        let other = Journal::open(&fs, at(), &Hash::of(b"other"), &manifest(), Path::new("/data"));
+        assert!(other.unwrap().is_none());
+    }
+
+    #[test]
+    fn files_that_are_missing_or_short_void_their_records_for_good() {
+        let fs = MemoryFs::new();
+        written(&fs);
+        fs.remove_file(Path::new("/data/b")).unwrap();
+        fs.open(Path::new("/data/a"), Open::ReadWrite).unwrap().set_len(5).unwrap();
+        assert_eq!(open(&fs).unwrap().count(), 0);
+        layout::make(&fs, Path::new("/data"), &manifest(), &Have::none(&manifest())).unwrap();
+        assert_eq!(open(&fs).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn merges_neighbouring_chunks() {
+        assert_eq!(ranges(vec![(1, 0), (0, 4), (0, 3), (0, 3), (0, 9)]), [(0, 3..5), (0, 9..10), (1, 0..1)]);
+    }
+
+    proptest! {
+        // ST-07: whatever happened to the bytes, nothing is believed that was not recorded.
+        #[test]
+        fn damage_never_invents_a_chunk(at_byte in 0_u64..400, bit in 0_u8..8, cut in 0_u64..400) {
+            let fs = MemoryFs::new();
+            let whole = written(&fs);
+            let len = fs.stat(at()).unwrap().len;
+            fs.flip_bit(at(), at_byte % len, bit).unwrap();
+            fs.open(at(), Open::ReadWrite).unwrap().set_len(len - cut % len).unwrap();
+            if let Some(have) = open(&fs) {
+                for (file, chunk) in (0..2).flat_map(|file| (0..25).map(move |chunk| (file, chunk))) {
+                    prop_assert!(!have.contains(file, chunk) || whole.contains(file, chunk));
+                }
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_a_journal_or_none(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let id = Hash::of(b"id");
+            replay(&bytes, &id, &manifest());
+            replay(&[MAGIC.as_slice(), id.as_bytes(), &bytes].concat(), &id, &manifest());
+        }
+    }
+}

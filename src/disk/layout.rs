@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Error, have::Have};
+use super::{Error, have::Have, plan};
 use crate::{
     format::manifest::{FileEntry, Manifest},
     fs::{DirEntry, File, Fs, Kind, Open, Stat},
@@ -88,6 +88,20 @@ pub(super) fn strangers(fs: &dyn Fs, data: &Path, manifest: &Manifest) -> Result
         }
     }
     Ok(strangers)
+}
+
+/// Entries that the snapshot owns and does not list, relative to `dir`: beside its subtrees, and in a mount point, others live.
+pub(super) fn owned_strangers(fs: &dyn Fs, dir: &Path, manifest: &Manifest) -> Result<Vec<String>, Error> {
+    let strangers = strangers(fs, dir, manifest)?;
+    let names = strangers.iter().map(|path| path.strip_prefix(dir).unwrap_or(path).to_string_lossy().into_owned());
+    Ok(names.filter(|path| owns(manifest, path)).collect())
+}
+
+fn owns(manifest: &Manifest, path: &str) -> bool {
+    match &manifest.about().subtrees {
+        None => !plan::is_foreign(path),
+        Some(trees) => trees.iter().any(|tree| Path::new(path).starts_with(tree)),
+    }
 }
 
 fn is_listed_file(data: &Path, path: &Path, manifest: &Manifest) -> bool {

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Error, layout};
+use super::Error;
 use crate::{
     fs::{Fs, Open},
     types::Hash,
@@ -17,10 +17,10 @@ const MAX_BYTES: u64 = 1 << 20;
 
 /// Keeps a segment in `folder`. Not durable by itself: a segment that a power cut tore is not given back.
 pub(super) fn put(fs: &dyn Fs, folder: &Path, id: &Hash, bytes: &[u8]) -> Result<(), Error> {
-    let path = path_of(folder, id);
-    if layout::stat_if_there(fs, &path)?.is_some_and(|stat| stat.len == bytes.len() as u64) {
+    if get(fs, folder, id)?.is_some() {
         return Ok(());
     }
+    let path = path_of(folder, id);
     fs.create_dir_all(&folder.join(FOLDER), 0o700).map_err(Error::io("make", folder.join(FOLDER)))?;
     let file = fs.open(&path, Open::Create(0o600)).map_err(Error::io("make", &path))?;
     file.set_len(0).and_then(|()| file.write_all_at(bytes, 0)).map_err(Error::io("write", &path))

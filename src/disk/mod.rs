@@ -28,9 +28,9 @@ pub mod space;
 pub mod staging;
 pub mod swap;
 pub mod target;
-pub mod usage;
 #[cfg(test)]
 mod testing;
+pub mod usage;
 pub mod verify;
 pub mod writer;
 

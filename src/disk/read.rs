@@ -1,6 +1,11 @@
 //! Reads the chunks of one file of a data directory, and notices when the file changes meanwhile.
 
-use std::{io, ops::Range, path::Path, sync::Arc};
+use std::{
+    io,
+    ops::Range,
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
 use super::{
     Error, layout,
@@ -21,14 +26,14 @@ pub enum Content {
     Data,
 }
 
-/// Reads one file of a scanned directory, and notices when it changes meanwhile.
+/// Reads one file of a scanned directory, from any number of threads, and notices when it changes meanwhile.
 #[derive(Debug)]
 pub struct FileReader {
     file: Arc<dyn File>,
     scanned: ScannedFile,
     shape: FileShape,
     /// The data that follows the last place that was asked about: a file has few ranges and many chunks.
-    data: Option<KnownData>,
+    data: Mutex<Option<KnownData>>,
 }
 
 /// From `asked` on, the next data is `next`; `None` when only a hole follows.
@@ -50,7 +55,7 @@ impl FileReader {
         };
         file.advise_sequential();
         let shape = FileShape::new(scanned.stat.len, chunk_size);
-        let reader = Self { file, scanned: scanned.clone(), shape, data: None };
+        let reader = Self { file, scanned: scanned.clone(), shape, data: Mutex::default() };
         reader.check()?;
         Ok(reader)
     }
@@ -66,7 +71,7 @@ impl FileReader {
     ///
     /// # Errors
     /// [`Error::SourceChanged`] when the file became shorter; [`Error::Io`].
-    pub fn read(&mut self, chunk: u64, into: &mut Vec<u8>) -> Result<Content, Error> {
+    pub fn read(&self, chunk: u64, into: &mut Vec<u8>) -> Result<Content, Error> {
         let (offset, len) = (self.shape.chunk_size.offset_of(chunk), self.shape.raw_len(chunk));
         let in_hole = self.next_data(offset).map_err(self.io_error())?.is_none_or(|data| data.start >= offset + u64::from(len));
         if in_hole {
@@ -86,7 +91,7 @@ impl FileReader {
     ///
     /// # Errors
     /// [`Error::SourceChanged`].
-    pub fn finish(self) -> Result<(), Error> {
+    pub fn finish(&self) -> Result<(), Error> {
         self.file.advise_done(0..self.shape.bytes);
         self.check()
     }
@@ -96,15 +101,16 @@ impl FileReader {
         if same_content(&self.scanned.stat, &now) { Ok(()) } else { Err(changed(&self.scanned, "changed")) }
     }
 
-    fn next_data(&mut self, offset: u64) -> io::Result<Option<Range<u64>>> {
-        if let Some(known) = &self.data
+    fn next_data(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
+        let mut data = self.data.lock().expect("no holder of this lock panics");
+        if let Some(known) = &*data
             && known.asked <= offset
             && known.next.as_ref().is_none_or(|data| offset < data.end)
         {
             return Ok(known.next.clone());
         }
         let next = self.file.next_data(offset)?;
-        self.data = Some(KnownData { asked: offset, next: next.clone() });
+        *data = Some(KnownData { asked: offset, next: next.clone() });
         Ok(next)
     }
 
@@ -146,7 +152,7 @@ mod tests {
         let file = fs.open(Path::new("/d/f"), Open::ReadWrite).unwrap();
         file.set_len(1 << 40).unwrap();
         file.write_at(&[0; 10], 5 * 65_536).unwrap();
-        let (mut reader, mut buffer) = (reader(&fs), Vec::new());
+        let (reader, mut buffer) = (reader(&fs), Vec::new());
         assert_eq!(reader.read(0, &mut buffer).unwrap(), Content::Data);
         assert_eq!(buffer, painted(65_536, 1));
         assert_eq!(reader.read(1, &mut buffer).unwrap(), Content::Data);
@@ -173,7 +179,7 @@ mod tests {
         let fs = MemoryFs::new();
         put(&fs, "/d/f", &painted(70_000, 1));
         let scan = scan(&fs, Path::new("/d")).unwrap();
-        let mut reader = reader(&fs);
+        let reader = reader(&fs);
         fs.open(Path::new("/d/f"), Open::ReadWrite).unwrap().set_len(66_000).unwrap();
         assert!(matches!(reader.read(1, &mut Vec::new()), Err(Error::SourceChanged { what: "became shorter", .. })));
         fs.remove_file(Path::new("/d/f")).unwrap();

@@ -218,4 +218,4 @@ fn read_chunk(file: &dyn File, shape: FileShape, chunk: u64, buffer: &mut Vec<u8
     Ok(Content::Data)
 }
 
-const _: () = assert!(SEGMENT_ROWS % RUN == 0, "a run lies in one segment");
+const _: () = assert!(SEGMENT_ROWS.is_multiple_of(RUN), "a run lies in one segment");

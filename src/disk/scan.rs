@@ -189,7 +189,7 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         };
-        let write = |fs: &MemoryFs| drop(fs.open(Path::new("/data/a/1"), Open::ReadWrite).unwrap().write_at(b"z", 0).unwrap());
+        let write = |fs: &MemoryFs| fs.open(Path::new("/data/a/1"), Open::ReadWrite).unwrap().write_all_at(b"z", 0).unwrap();
         assert_eq!(what(&write), ("a/1".into(), "changed"));
         assert_eq!(what(&|fs| fs.remove_file(Path::new("/data/a/1")).unwrap()), ("a/1".into(), "was removed"));
         assert_eq!(what(&|fs| put(fs, "/data/a/0", b"")), ("a/0".into(), "appeared"));

@@ -61,6 +61,14 @@ pub fn put_in_place(staging: &Staging, manifest: &Manifest, id: &Hash, old: Old)
     swap.run()
 }
 
+/// Whether a swap has begun that is to be completed.
+///
+/// # Errors
+/// When the commit record cannot be read.
+pub fn is_pending(staging: &Staging) -> Result<bool, Error> {
+    Ok(Commit::load(&**staging.fs(), staging.path())?.is_some())
+}
+
 /// Completes a swap that an earlier run began; `None` when there is none.
 ///
 /// # Errors

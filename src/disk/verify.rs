@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use super::{Error, have::Have, layout, plan, rehash};
+use super::{Error, have::Have, layout, rehash};
 use crate::{
     format::manifest::Manifest,
     fs::{Fs, Kind},
@@ -175,18 +175,8 @@ fn structure(fs: &dyn Fs, dir: &Path, manifest: &Manifest) -> Result<(Vec<Defect
             defects.push(Defect::Missing { path: path.clone() });
         }
     }
-    let strangers = layout::strangers(fs, dir, manifest)?;
-    let names = strangers.iter().map(|path| path.strip_prefix(dir).unwrap_or(path).to_string_lossy().into_owned());
-    defects.extend(names.filter(|path| owns(manifest, path)).map(|path| Defect::Unexpected { path }));
+    defects.extend(layout::owned_strangers(fs, dir, manifest)?.into_iter().map(|path| Defect::Unexpected { path }));
     Ok((defects, present))
-}
-
-/// Whether the snapshot owns an entry: beside its subtrees, and in a mount point, others live.
-fn owns(manifest: &Manifest, path: &str) -> bool {
-    match &manifest.about().subtrees {
-        None => !plan::is_foreign(path),
-        Some(trees) => trees.iter().any(|tree| Path::new(path).starts_with(tree)),
-    }
 }
 
 /// Files whose chunks are all right and whose BLAKE3 is not.
@@ -212,4 +202,142 @@ fn wrong_whole_files(
 
 fn push(list: &Mutex<Vec<Defect>>, defect: Defect) {
     list.lock().unwrap_or_else(PoisonError::into_inner).push(defect);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        disk::testing::{lists_of, manifest_of, painted, put},
+        fs::{MemoryFs, Open},
+        progress::{Event, Recorder},
+    };
+
+    fn files() -> Vec<(&'static str, Vec<u8>)> {
+        let mut holed = painted(100_000, 1);
+        holed.resize(600_000, 0);
+        vec![("db/1", painted(700_000, 3)), ("db/holed", holed), ("empty", vec![])]
+    }
+
+    fn check(change: impl FnOnce(&MemoryFs), whole_files: bool) -> Report {
+        let (fs, files) = (MemoryFs::new(), files());
+        let files: Vec<_> = files.iter().map(|(path, bytes)| (*path, bytes.as_slice())).collect();
+        for (path, bytes) in &files {
+            put(&fs, &format!("/d/{path}"), bytes);
+        }
+        change(&fs);
+        let (lists, progress, stop) = (lists_of(&files), Recorder::default(), Stop::new());
+        let list = move |id: &Hash| lists.get(id).cloned().ok_or_else(|| io::ErrorKind::NotFound.into());
+        let options = Options { threads: 3, whole_files, stop: &stop, progress: &progress };
+        let report = verify(&fs, Path::new("/d"), &manifest_of(&files), &list, &options).unwrap();
+        let done = progress.events().iter().map(|e| if let Event::Done { bytes } = e { *bytes } else { 0 }).sum::<u64>();
+        assert_eq!(done, report.bytes);
+        report
+    }
+
+    // P12
+    #[test]
+    fn a_directory_that_is_right_has_no_defect() {
+        assert_eq!(check(|_| {}, true), Report { defects: vec![], bytes: 1_300_000, good_chunks: 21 });
+    }
+
+    // ST-05
+    #[test]
+    fn one_changed_bit_is_found_with_its_file_and_offset() {
+        let report = check(|fs| fs.flip_bit(Path::new("/d/db/1"), 200_000, 4).unwrap(), false);
+        let [Defect::Chunk { path, chunk: 3, offset: 196_608, expected, found: Some(found) }] = &report.defects[..] else {
+            panic!("{report:?}")
+        };
+        assert_eq!((path.as_str(), report.good_chunks), ("db/1", 20));
+        assert_ne!(expected, found);
+    }
+
+    #[test]
+    fn data_where_a_hole_should_be_and_a_hole_where_data_should_be_are_found() {
+        let report = check(
+            |fs| {
+                fs.open(Path::new("/d/db/holed"), Open::ReadWrite).unwrap().write_at(b"x", 500_000).unwrap();
+                let file = fs.open(Path::new("/d/db/1"), Open::ReadWrite).unwrap();
+                file.set_len(0).and_then(|()| file.set_len(700_000)).unwrap();
+            },
+            false,
+        );
+        assert_eq!(report.defects.iter().filter(|d| d.path() == "db/1").count(), 11);
+        assert!(matches!(report.defects.last().unwrap(), Defect::Chunk { chunk: 7, .. }));
+    }
+
+    // MF-16
+    #[test]
+    fn lengths_missing_and_unexpected_entries_are_named() {
+        let report = check(
+            |fs| {
+                fs.open(Path::new("/d/db/1"), Open::ReadWrite).unwrap().set_len(690_000).unwrap();
+                fs.remove_file(Path::new("/d/empty")).unwrap();
+                put(fs, "/d/db/stranger", b"x");
+            },
+            false,
+        );
+        let last = Defect::Chunk {
+            path: "db/1".parse().unwrap(),
+            chunk: 10,
+            offset: 655_360,
+            expected: Hash::of(&painted(700_000, 3)[655_360..]),
+            found: None,
+        };
+        let length = Defect::Length { path: "db/1".parse().unwrap(), expected: 700_000, found: 690_000 };
+        let stranger = Defect::Unexpected { path: "db/stranger".into() };
+        assert_eq!(report.defects, [length, last, stranger, Defect::Missing { path: "empty".parse().unwrap() }]);
+    }
+
+    // ST-12
+    #[test]
+    fn a_huge_hole_is_verified_without_reading_it() {
+        let fs = MemoryFs::new();
+        put(&fs, "/d/f", b"");
+        fs.open(Path::new("/d/f"), Open::ReadWrite).unwrap().set_len(20 << 30).unwrap();
+        let rows = vec![crate::format::row::Row::hole(65_536); 15_360];
+        let segments: Vec<Vec<u8>> = (0..22)
+            .map(|n| {
+                let count = (20 * 16_384_usize - n * 15_360).min(15_360);
+                crate::format::list::encode(&rows[..count])
+            })
+            .collect();
+        let ids = segments.iter().map(|s| Hash::of(s)).collect();
+        let small = manifest_of(&[("f", b"")]);
+        let layout = crate::format::manifest::Layout::Lists(ids);
+        let file = crate::format::manifest::FileEntry { bytes: 20 << 30, layout, ..small.files()[0].clone() };
+        let sums = crate::format::manifest::RowSums { frame_bytes: 0, hole_bytes: 20 << 30 };
+        let manifest = Manifest::new(small.about().clone(), vec![], vec![file], sums).unwrap();
+        let list = |id: &Hash| segments.iter().find(|s| Hash::of(s) == *id).cloned().ok_or_else(|| io::ErrorKind::NotFound.into());
+        let options = Options { threads: 2, whole_files: false, stop: &Stop::new(), progress: &crate::progress::NoProgress };
+        let report = verify(&fs, Path::new("/d"), &manifest, &list, &options).unwrap();
+        assert_eq!((report.defects.len(), report.good_chunks), (0, 20 * 16_384));
+    }
+
+    #[test]
+    fn a_list_that_is_not_to_be_had_ends_it() {
+        let fs = MemoryFs::new();
+        let bytes = painted(700_000, 3);
+        put(&fs, "/d/f", &bytes);
+        let options = Options { threads: 2, whole_files: false, stop: &Stop::new(), progress: &crate::progress::NoProgress };
+        let wrong = |_: &Hash| Ok(b"something else".to_vec());
+        let result = verify(&fs, Path::new("/d"), &manifest_of(&[("f", &bytes)]), &wrong, &options);
+        assert!(matches!(result, Err(Error::List { .. })));
+    }
+
+    // MF-13
+    #[test]
+    fn a_whole_file_hash_that_fits_no_chunks_is_the_publishers_mistake() {
+        let fs = MemoryFs::new();
+        put(&fs, "/d/f", b"bytes");
+        let right = manifest_of(&[("f", b"bytes")]);
+        let file = crate::format::manifest::FileEntry { b3: Hash::of(b"other"), ..right.files()[0].clone() };
+        let sums = crate::format::manifest::RowSums { frame_bytes: right.totals().frame_bytes, hole_bytes: 0 };
+        let manifest = Manifest::new(right.about().clone(), vec![], vec![file], sums).unwrap();
+        let options = Options { threads: 1, whole_files: true, stop: &Stop::new(), progress: &crate::progress::NoProgress };
+        let none = |_: &Hash| Err(io::ErrorKind::NotFound.into());
+        let report = verify(&fs, Path::new("/d"), &manifest, &none, &options).unwrap();
+        assert!(matches!(&report.defects[..], [Defect::WholeFile { .. }]));
+        assert!(b3sums(&right).next().unwrap().ends_with("  f"));
+    }
 }

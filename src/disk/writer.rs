@@ -190,3 +190,132 @@ impl Writer {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::{
+        disk::{
+            have::Have,
+            staging::Owned,
+            testing::{manifest_of, painted, rows_of, verified},
+        },
+        fs::{MemoryFs, Open, RealFs},
+        types::Hash,
+    };
+
+    fn settings() -> Settings {
+        Settings { batch_bytes: 300_000, batch_age: Duration::from_secs(60), open_files: 4 }
+    }
+
+    fn open(fs: &Arc<dyn Fs>, target: &Path) -> Arc<Staging> {
+        Arc::new(Staging::open(Arc::clone(fs), target, Owned::Whole).unwrap())
+    }
+
+    // ST-14
+    #[test]
+    fn many_threads_write_many_files_with_few_descriptors() {
+        let dir = tempfile::tempdir().unwrap();
+        let (fs, id): (Arc<dyn Fs>, _) = (Arc::new(RealFs), Hash::of(b"id"));
+        let large = painted(40 * 65_536, 1);
+        let small: Vec<(String, Vec<u8>)> = (0..200).map(|i| (format!("many/{i}"), painted(i + 1, i as u8))).collect();
+        let mut files: Vec<(&str, &[u8])> = small.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())).collect();
+        files.push(("large", &large));
+        files.sort_unstable_by_key(|(path, _)| *path);
+        let manifest = Arc::new(manifest_of(&files));
+        let staging = open(&fs, &dir.path().join("node"));
+        let (journal, _) = staging.resume(&manifest, &id).unwrap().unwrap();
+        let writer = Writer::new(Arc::clone(&fs), Arc::clone(&staging), Arc::clone(&manifest), journal, settings());
+        let work: Vec<_> = files
+            .iter()
+            .enumerate()
+            .flat_map(|(f, (_, bytes))| bytes.chunks(65_536).enumerate().map(move |(c, b)| (f, c as u64, b)))
+            .collect();
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let (writer, work) = (&writer, &work);
+                scope.spawn(move || {
+                    for (file, chunk, bytes) in work.iter().skip(thread).step_by(4) {
+                        writer.write(*file, *chunk, &verified(bytes)).unwrap();
+                    }
+                });
+            }
+        });
+        writer.flush().unwrap();
+        let (_, have) = staging.resume(&manifest, &id).unwrap().unwrap();
+        assert_eq!(have.count(), manifest.totals().chunks);
+        for (path, bytes) in files {
+            assert_eq!(std::fs::read(staging.data().join(path)).unwrap(), bytes);
+        }
+    }
+
+    // CR-09
+    #[test]
+    fn a_newer_snapshot_keeps_the_chunks_of_an_older_one() {
+        let (memory, id) = (MemoryFs::new(), Hash::of(b"id"));
+        memory.create_dir(Path::new("/d"), 0o755).unwrap();
+        let fs: Arc<dyn Fs> = Arc::new(memory);
+        let old = painted(3 * 65_536, 1);
+        let mut new = painted(4 * 65_536, 1);
+        new[65_536..131_072].fill(0);
+        let staging = open(&fs, Path::new("/d/node"));
+        let manifest = Arc::new(manifest_of(&[("f", &old), ("gone", b"x")]));
+        let (journal, _) = staging.resume(&manifest, &Hash::of(b"old id")).unwrap().unwrap();
+        let writer = Writer::new(Arc::clone(&fs), Arc::clone(&staging), manifest, journal, settings());
+        for (chunk, bytes) in old.chunks(65_536).enumerate() {
+            writer.write(0, chunk as u64, &verified(bytes)).unwrap();
+        }
+        writer.flush().unwrap();
+
+        let manifest = Arc::new(manifest_of(&[("f", &new)]));
+        let mut have = Have::none(&manifest);
+        for (chunk, (was, is)) in rows_of(&old).iter().zip(rows_of(&new)).enumerate() {
+            if was.raw == is.raw {
+                assert!(have.insert(0, chunk as u64..chunk as u64 + 1));
+            }
+        }
+        let journal = staging.start(&manifest, &id, &have).unwrap();
+        let writer = Writer::new(Arc::clone(&fs), Arc::clone(&staging), manifest, journal, settings());
+        writer.write_hole(0, 1).unwrap();
+        writer.write(0, 3, &verified(&new[3 * 65_536..])).unwrap();
+        writer.flush().unwrap();
+        assert_eq!(fs.read(&staging.data().join("f"), 1 << 30).unwrap(), new);
+        assert!(fs.stat(&staging.data().join("gone")).is_err());
+    }
+
+    #[test]
+    fn a_hole_in_a_new_file_takes_no_space() {
+        let memory = MemoryFs::new();
+        memory.create_dir(Path::new("/d"), 0o755).unwrap();
+        let fs: Arc<dyn Fs> = Arc::new(memory);
+        let manifest = Arc::new(manifest_of(&[("f", &[0; 200_000])]));
+        let staging = open(&fs, Path::new("/d/node"));
+        let (journal, _) = staging.resume(&manifest, &Hash::of(b"id")).unwrap().unwrap();
+        let writer = Writer::new(Arc::clone(&fs), Arc::clone(&staging), manifest, journal, settings());
+        (0..4).for_each(|chunk| writer.write_hole(0, chunk).unwrap());
+        writer.flush().unwrap();
+        assert_eq!(fs.stat(&staging.data().join("f")).unwrap().allocated_bytes, 0);
+    }
+
+    // ST-03
+    #[test]
+    fn after_a_failed_sync_the_writer_takes_nothing_more() {
+        let memory = MemoryFs::new();
+        memory.create_dir(Path::new("/d"), 0o755).unwrap();
+        let fs: Arc<dyn Fs> = Arc::new(memory.clone());
+        let manifest = Arc::new(manifest_of(&[("f", &painted(131_072, 1))]));
+        let staging = open(&fs, Path::new("/d/node"));
+        let (journal, _) = staging.resume(&manifest, &Hash::of(b"id")).unwrap().unwrap();
+        let writer = Writer::new(Arc::clone(&fs), Arc::clone(&staging), Arc::clone(&manifest), journal, settings());
+        writer.write(0, 0, &verified(&painted(65_536, 1))).unwrap();
+        memory.fail_once_after(0, 5);
+        assert!(matches!(writer.flush(), Err(Error::Io { action: "sync", .. })));
+        assert!(matches!(writer.write(0, 1, &verified(&painted(131_072, 1)[65_536..])), Err(Error::Stopped)));
+        assert!(matches!(writer.flush(), Err(Error::Stopped)));
+        let (_, have) = staging.resume(&manifest, &Hash::of(b"id")).unwrap().unwrap();
+        assert_eq!(have.count(), 0);
+        assert!(fs.open(&staging.data().join("f"), Open::Read).is_ok());
+    }
+}

@@ -227,3 +227,133 @@ impl From<Release> for String {
         release.to_string()
     }
 }
+
+#[cfg(test)]
+pub(crate) mod sample {
+    use super::*;
+
+    /// A head that keeps every rule.
+    pub(crate) fn head(repo: Hash, seq: u64) -> Head {
+        Head {
+            repo,
+            root_version: 1,
+            channel: "kusama/rocksdb-pruned".parse().unwrap(),
+            seq,
+            issued: "2026-11-20T03:00:12Z".parse().unwrap(),
+            expires: "2026-11-27T03:00:12Z".parse().unwrap(),
+            window_hours: 72,
+            snapshot: newest(b"manifest"),
+            older: Vec::new(),
+        }
+    }
+
+    /// A snapshot whose stored manifest are these bytes.
+    pub(crate) fn newest(manifest: &[u8]) -> Newest {
+        Newest {
+            manifest: Hash::of(manifest),
+            manifest_bytes: manifest.len() as u64,
+            manifest_json_bytes: 100,
+            height: Some(7),
+            block_hash: None,
+            genesis: None,
+            taken_at: "2026-11-20T03:00:12Z".parse().unwrap(),
+            bytes: 10,
+            frame_bytes: 5,
+            engine: None,
+            client: None,
+            ipfs: None,
+            min_qsync: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn head() -> Head {
+        sample::head(Hash::of(b"repo"), 184)
+    }
+
+    fn with(change: impl Fn(&mut serde_json::Value)) -> Vec<u8> {
+        let mut json = serde_json::from_slice(&head().to_bytes().unwrap()).unwrap();
+        change(&mut json);
+        serde_json::to_vec(&json).unwrap()
+    }
+
+    #[test]
+    fn reads_what_it_writes_and_ignores_unknown_fields() {
+        assert_eq!(Head::from_bytes(&head().to_bytes().unwrap()).unwrap(), head());
+        let extended = with(|json| json["snapshot"]["new_field"] = serde_json::json!([1]));
+        assert_eq!(Head::from_bytes(&extended).unwrap(), head());
+    }
+
+    #[test]
+    fn names_its_type_and_version_first() {
+        let text = String::from_utf8(head().to_bytes().unwrap()).unwrap();
+        assert!(text.starts_with(r#"{"type":"qsync-head","v":1,"repo":""#), "{text}");
+    }
+
+    #[test]
+    fn says_when_a_newer_release_is_needed() {
+        let future = br#"{"type":"qsync-head","v":2,"anything":"else"}"#;
+        assert!(matches!(Head::from_bytes(future), Err(Error::OtherVersion { found: 2, .. })));
+        let other = with(|json| json["type"] = "qsync-root".into());
+        assert!(matches!(Head::from_bytes(&other), Err(Error::OtherType { .. })));
+    }
+
+    #[test]
+    fn refuses_values_out_of_bounds() {
+        let breaks: [(&str, fn(&mut serde_json::Value)); 7] = [
+            ("seq", |json| json["seq"] = 0.into()),
+            ("root_version", |json| json["root_version"] = 0.into()),
+            ("expires", |json| json["expires"] = json["issued"].clone()),
+            ("manifest_bytes", |json| json["snapshot"]["manifest_bytes"] = 0.into()),
+            ("manifest_bytes", |json| json["snapshot"]["manifest_bytes"] = ((256_u64 << 20) + 1).into()),
+            ("manifest_json_bytes", |json| json["snapshot"]["manifest_json_bytes"] = ((1_u64 << 30) + 1).into()),
+            ("manifest_bytes", |json| {
+                let mut older = json["snapshot"].clone();
+                older["until"] = json["expires"].clone();
+                older["manifest_bytes"] = 0.into();
+                json["older"] = vec![older].into();
+            }),
+        ];
+        for (name, change) in breaks {
+            assert!(matches!(Head::from_bytes(&with(change)), Err(Error::Rule { field, .. }) if field == name), "{name}");
+        }
+        for json in [with(|json| json["seq"] = (-1).into()), with(|json| json["channel"] = "../x".into())] {
+            assert!(matches!(Head::from_bytes(&json), Err(Error::Json(_))));
+        }
+    }
+
+    #[test]
+    fn refuses_duplicate_keys_and_too_many_bytes() {
+        let text = String::from_utf8(head().to_bytes().unwrap()).unwrap();
+        let twice = text.replacen(r#""seq":184"#, r#""seq":184,"seq":185"#, 1);
+        assert!(matches!(Head::from_bytes(twice.as_bytes()), Err(Error::Json(_))));
+        let long = [text.as_bytes(), &vec![b' '; 64 << 10]].concat();
+        assert!(matches!(Head::from_bytes(&long), Err(Error::TooLong { .. })));
+    }
+
+    #[test]
+    fn releases_compare_by_number() {
+        let release = |text: &str| text.parse::<Release>().unwrap();
+        assert!(release("0.10.0") > release("0.9.9"));
+        for bad in ["", "1", "1.2", "1.2.3.4", "1.2.x", "v1.2.3"] {
+            assert!(bad.parse::<Release>().is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300), at in 0..900_usize, byte: u8) {
+            let _ = Head::from_bytes(&bytes);
+            let mut damaged = head().to_bytes().unwrap();
+            let at = at % damaged.len();
+            damaged[at] = byte;
+            let _ = Head::from_bytes(&damaged);
+        }
+    }
+}

@@ -56,3 +56,18 @@ impl Index {
         serde_json::to_vec(self).expect("strings are always JSON")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_it_writes_and_nothing_newer() {
+        let value = Index { channels: ["a/b".parse().unwrap()].into(), ..Index::new(Hash::of(b"repo")) };
+        let bytes = value.to_bytes();
+        assert_eq!(Index::from_bytes(&bytes).unwrap(), value);
+        let newer = String::from_utf8(bytes).unwrap().replace("/1\"", "/2\"");
+        assert!(matches!(Index::from_bytes(newer.as_bytes()), Err(Error::OtherFormat { found }) if found.ends_with("/2")));
+        assert!(matches!(Index::from_bytes(b"<html>"), Err(Error::Json(_))));
+    }
+}

@@ -207,3 +207,89 @@ impl From<KeyBytes> for String {
         hex::encode(key.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn role(keys: &[u8], threshold: u32) -> Role {
+        Role { keys: keys.iter().map(ToString::to_string).collect(), threshold }
+    }
+
+    fn root(version: u32, root: Role, publish: Role, all: &[u8]) -> Root {
+        Root {
+            name: "test".to_owned(),
+            version,
+            issued: "2026-11-20T03:00:12Z".parse().unwrap(),
+            expires: "2027-11-20T03:00:12Z".parse().unwrap(),
+            keys: all.iter().map(|n| (n.to_string(), KeyBytes([*n; 32]))).collect(),
+            root,
+            publish,
+            channels: vec![ChannelGlob::all()],
+        }
+    }
+
+    fn simple_root(version: u32) -> Root {
+        root(version, role(&[1], 1), role(&[2], 1), &[1, 2])
+    }
+
+    fn refused(root: &Root, field: &str) {
+        assert!(matches!(root.check(), Err(Error::Rule { field: found, .. }) if found == field), "{field}");
+    }
+
+    #[test]
+    fn reads_what_it_writes() {
+        let root = simple_root(1);
+        assert_eq!(Root::from_bytes(&root.to_bytes().unwrap()).unwrap(), root);
+    }
+
+    #[test]
+    fn refuses_thresholds_that_nobody_or_anybody_meets() {
+        refused(&root(1, role(&[1], 0), role(&[2], 1), &[1, 2]), "root");
+        refused(&root(1, role(&[1], 2), role(&[2], 1), &[1, 2]), "root");
+        refused(&root(1, role(&[1], 1), role(&[2], 2), &[1, 2]), "publish");
+        refused(&root(1, role(&[], 1), role(&[2], 1), &[1, 2]), "root");
+    }
+
+    // HM-16
+    #[test]
+    fn refuses_one_key_under_two_ids_and_one_id_twice() {
+        let mut twice = root(1, role(&[1], 1), role(&[2], 1), &[1, 2]);
+        twice.keys.insert("alias".to_owned(), KeyBytes([1; 32]));
+        refused(&twice, "keys");
+        refused(&root(1, role(&[1, 1], 2), role(&[2], 1), &[1, 2]), "root");
+    }
+
+    #[test]
+    fn refuses_unknown_keys_too_many_keys_and_version_0() {
+        refused(&root(1, role(&[3], 1), role(&[2], 1), &[1, 2]), "root");
+        refused(&root(0, role(&[1], 1), role(&[2], 1), &[1, 2]), "version");
+        let many: Vec<u8> = (1..=65).collect();
+        refused(&root(1, role(&[1], 1), role(&[2], 1), &many), "keys");
+        refused(&Root { name: "a\u{1b}[2J".to_owned(), ..simple_root(1) }, "name");
+        refused(&Root { expires: simple_root(1).issued, ..simple_root(1) }, "expires");
+    }
+
+    #[test]
+    fn a_star_stands_for_anything_but_a_slash() {
+        let table = [
+            ("*/*", true),
+            ("kusama/*", true),
+            ("kusama/rocksdb-*", true),
+            ("*a/*pruned", true),
+            ("kusama/*-*d", true),
+            ("kusama/rocksdb-pruned", true),
+            ("kusama/rocksdb", false),
+            ("polkadot/*", false),
+            ("kusama*/x*", false),
+            ("*/*-archive", false),
+        ];
+        for (pattern, expected) in table {
+            let glob: ChannelGlob = pattern.parse().unwrap();
+            assert_eq!(glob.matches(&"kusama/rocksdb-pruned".parse().unwrap()), expected, "{pattern}");
+        }
+        for bad in ["", "*", "a/b/c", "A/*", "a/", "/b", "a/?"] {
+            assert!(bad.parse::<ChannelGlob>().is_err(), "{bad}");
+        }
+    }
+}

@@ -78,3 +78,18 @@ impl StoreInfo {
         serde_json::to_vec(self).expect("strings and enums are always JSON")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_it_writes_and_nothing_newer() {
+        let value = StoreInfo::new(Hash::of(b"repo"), Cas::Quoted);
+        let bytes = value.to_bytes();
+        assert_eq!(StoreInfo::from_bytes(&bytes).unwrap(), value);
+        let newer = String::from_utf8(bytes).unwrap().replace("/1\"", "/2\"");
+        assert!(matches!(StoreInfo::from_bytes(newer.as_bytes()), Err(Error::OtherFormat { found }) if found.ends_with("/2")));
+        assert!(matches!(StoreInfo::from_bytes(b"<html>"), Err(Error::Json(_))));
+    }
+}

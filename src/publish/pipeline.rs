@@ -235,6 +235,6 @@ async fn put_list(context: &Context, path: &RelPath, segment: FinishedSegment) -
 }
 
 async fn check_unchanged(file: Arc<OpenFile>) -> Result<(), Error> {
-    tokio::task::spawn_blocking(move || file.reader.check_unchanged()).await.map_err(|_| Error::WorkerDied)??;
+    tokio::task::spawn_blocking(move || file.reader.finish()).await.map_err(|_| Error::WorkerDied)??;
     Ok(())
 }

@@ -7,7 +7,6 @@ mod build;
 mod carry_over;
 mod error;
 mod finish;
-mod forms;
 mod lists;
 mod pipeline;
 mod place;
@@ -15,7 +14,11 @@ pub mod plan;
 mod snapshot;
 pub mod verify;
 
-use std::{path::PathBuf, sync::Arc, time::Instant};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde::Serialize;
 
@@ -28,6 +31,7 @@ use crate::{
     disk,
     fs::Fs,
     progress::{Progress, Stop},
+    sources::{Settings, Sources, forms},
     store::DynReadStore,
     types::{ChannelName, Hash, Timestamp, When},
 };
@@ -62,7 +66,9 @@ pub async fn run(options: Options) -> Result<Summary, Error> {
         return Ok(told(&snapshot, Outcome::DryRun));
     }
     // 4. Pin: a later run continues this snapshot.
-    let sources = Arc::new(forms::as_one(&options).await);
+    let settings = Settings { max_wait: Duration::from_secs(options.max_wait_secs), ..Settings::default() };
+    let sources = Sources::new(forms::with_forms(&options.sources).await, settings, Arc::clone(&options.progress));
+    let sources = Arc::new(sources);
     let build = Build::pin(&options, place, &snapshot, &sources).await?;
     // 5. and 6. Plan, fetch, verify, write, journal.
     let (staging, moved, reports) = build.fetch_all(&options, &snapshot).await?;

@@ -57,8 +57,7 @@ async fn discover(options: &Options, state: &StateDir) -> Result<Snapshot, Error
     let when = options.when.as_ref().unwrap_or(&When::Latest);
     let progress = &*options.progress;
     let opened = catalog::open_snapshot(&patient, &options.channel, when, state, options.pin, options.now, progress).await?;
-    let manifest =
-        StoredManifest { id: opened.id(), bytes: opened.manifest.bytes().to_vec(), json_bytes: opened.manifest_json_bytes };
+    let manifest = StoredManifest { id: opened.id(), bytes: opened.manifest.bytes().to_vec(), json_bytes: opened.manifest_json_bytes };
     let roots = opened.channel.chain.envelopes().map(<[u8]>::to_vec).collect();
     let pin = Pin { channel: options.channel.clone(), roots, head: opened.channel.head.bytes().to_vec(), manifest };
     Ok(Snapshot { manifest: Arc::new(opened.manifest.into_inner()), pin })

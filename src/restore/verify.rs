@@ -52,6 +52,8 @@ pub struct Summary {
     pub files: u64,
     /// Bytes that were compared, holes included.
     pub bytes: u64,
+    /// Chunks that are what was signed.
+    pub good_chunks: u64,
     /// Number of defects; 0 when the directory is what was signed.
     pub defects: u64,
     /// How long it took.
@@ -148,6 +150,7 @@ impl Known {
             height: self.manifest.about().height,
             files: self.manifest.totals().files,
             bytes: report.bytes,
+            good_chunks: report.good_chunks,
             defects: report.defects.len() as u64,
             seconds: started.elapsed().as_secs_f64(),
         }

@@ -5,6 +5,7 @@
 //! failing rests for a while; one that keeps delivering wrong bytes is dropped for the run, but never the last one.
 
 mod attempts;
+pub mod forms;
 mod source;
 mod verified;
 

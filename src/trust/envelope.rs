@@ -205,3 +205,87 @@ fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
     bytes.extend_from_slice(payload);
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        format::{head::Head, root::Root},
+        trust::fixture::{head, secret, signed_head, signed_root, simple_root},
+    };
+
+    #[test]
+    fn signs_the_bytes_that_the_specification_says() {
+        // The test vector of DSSE v1.
+        assert_eq!(pae("http://example.com/HelloWorld", b"hello world"), b"DSSEv1 29 http://example.com/HelloWorld 11 hello world");
+    }
+
+    #[test]
+    fn reads_what_it_writes() {
+        let bytes = signed_root(&simple_root(1), &[1, 2]);
+        let envelope = Envelope::parse(&bytes).unwrap();
+        assert_eq!(envelope.to_bytes().unwrap(), bytes);
+        assert_eq!(envelope.read::<Root>().unwrap(), simple_root(1));
+        assert_eq!(envelope.signatures().len(), 2);
+    }
+
+    #[test]
+    fn counts_distinct_keys_whatever_the_ids_say() {
+        let mut envelope = Envelope::parse(&signed_root(&simple_root(1), &[1, 1, 2])).unwrap();
+        for signature in &mut envelope.signatures {
+            signature.keyid = "anything".to_owned();
+        }
+        let key = |n| secret(n).public().bytes();
+        assert_eq!(envelope.signers([key(1), key(1), key(3)]), 1);
+        assert_eq!(envelope.signers([key(1), key(2), key(3)]), 2);
+        assert_eq!(envelope.signers([key(3)]), 0);
+    }
+
+    #[test]
+    fn a_key_that_is_no_point_or_a_weak_one_never_counts() {
+        let envelope = Envelope::parse(&signed_root(&simple_root(1), &[1])).unwrap();
+        let mut identity = [0; 32];
+        identity[0] = 1;
+        assert_eq!(envelope.signers([KeyBytes([0xff; 32]), KeyBytes([0; 32]), KeyBytes(identity)]), 0);
+    }
+
+    #[test]
+    fn a_signature_is_for_one_purpose_only() {
+        let envelope = Envelope::parse(&signed_root(&simple_root(1), &[1])).unwrap();
+        assert!(matches!(envelope.read::<Head>(), Err(InvalidEnvelope::OtherPayloadType { .. })));
+        let mut relabelled = envelope;
+        relabelled.payload_type = Head::MEDIA_TYPE.to_owned();
+        assert_eq!(relabelled.signers([secret(1).public().bytes()]), 0);
+    }
+
+    #[test]
+    fn refuses_more_than_the_bounds_allow() {
+        let many: Vec<u8> = (1..=17).collect();
+        let sign = |keys: &[u8]| {
+            let keys: Vec<_> = keys.iter().map(|n| secret(*n)).collect();
+            crate::trust::sign_root(&simple_root(1), &keys.iter().collect::<Vec<_>>())
+        };
+        assert!(sign(&many[..16]).is_ok());
+        assert!(sign(&many).is_err());
+        let long = [signed_root(&simple_root(1), &[1]), vec![b' '; 64 << 10]].concat();
+        assert!(matches!(Envelope::parse(&long), Err(InvalidEnvelope::Json(json::JsonError::TooLong { .. }))));
+    }
+
+    proptest! {
+        #[test]
+        fn no_changed_byte_keeps_the_signature(at in 0..2000_usize, bit in 0..8_u8) {
+            let bytes = signed_head(&head(Hash::of(b"repo"), 1), &[2]);
+            let mut changed = bytes.clone();
+            let at = at % changed.len();
+            changed[at] ^= 1 << bit;
+            // Changing the id or the spelling of the envelope is harmless, as long as the payload is the signed one.
+            if let Ok(envelope) = Envelope::parse(&changed)
+                && envelope.signers([secret(2).public().bytes()]) == 1
+            {
+                prop_assert_eq!(envelope.payload_hash(), Envelope::parse(&bytes).unwrap().payload_hash());
+            }
+        }
+    }
+}

@@ -179,3 +179,57 @@ impl FileWire<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret() -> SecretKey {
+        SecretKey::from_seed(&[7; 32])
+    }
+
+    #[test]
+    fn reads_the_key_file_it_writes() {
+        let file = secret().to_file();
+        assert_eq!(SecretKey::from_file(&file).unwrap().id(), secret().id());
+        assert!(file.len() <= 512);
+    }
+
+    // AW-11
+    #[test]
+    fn never_shows_the_seed() {
+        let seed = hex::encode([7; 32]);
+        assert_eq!(format!("{:?}", secret()), format!("SecretKey({})", secret().id()));
+        let damaged = String::from_utf8(secret().to_file().to_vec()).unwrap().replace("ed25519", "rsa");
+        let error = SecretKey::from_file(damaged.as_bytes()).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains(&seed));
+        let cut = SecretKey::from_file(&damaged.as_bytes()[..damaged.len() - 3]).unwrap_err();
+        assert!(!format!("{cut} {cut:?}").contains(&seed));
+    }
+
+    #[test]
+    fn refuses_what_it_cannot_use_and_says_what() {
+        let text = String::from_utf8(secret().to_file().to_vec()).unwrap();
+        let other = hex::encode(SecretKey::from_seed(&[8; 32]).public().bytes().0);
+        let own = hex::encode(secret().public().bytes().0);
+        let refused = |from: &str, to: &str| SecretKey::from_file(text.replace(from, to).as_bytes()).unwrap_err();
+        assert_eq!(refused("qsync-key/1", "qsync-key/2"), InvalidKeyFile::OtherFormat("qsync-key/2".to_owned()));
+        assert_eq!(refused("\"none\"", "\"age\""), InvalidKeyFile::Encrypted("age".to_owned()));
+        assert_eq!(refused("ed25519", "rsa"), InvalidKeyFile::OtherAlgorithm("rsa".to_owned()));
+        assert_eq!(refused(&own, &other), InvalidKeyFile::OtherPublic);
+        assert_eq!(refused(&hex::encode([7; 32]), "zz"), InvalidKeyFile::Seed);
+        assert_eq!(SecretKey::from_file(b"").unwrap_err(), InvalidKeyFile::Json);
+    }
+
+    #[test]
+    fn signs_as_the_standard_says() {
+        // RFC 8032, 7.1, test 1.
+        let seed = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60";
+        let expected = "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b";
+        let key = SecretKey::from_seed(&hex::decode(seed).unwrap().try_into().unwrap());
+        assert_eq!(hex::encode(key.sign(b"").sig), expected);
+        assert!(key.public().verifies(b"", &hex::decode(expected).unwrap()));
+        assert!(!key.public().verifies(b"x", &hex::decode(expected).unwrap()));
+        assert!(!key.public().verifies(b"", &hex::decode(expected).unwrap()[..63]));
+    }
+}

@@ -5,6 +5,8 @@
 //! `docs/trust.md` states the rules for people; their numbers are the same.
 
 mod envelope;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod key;
 mod manifest;
 mod offer;

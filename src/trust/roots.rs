@@ -156,3 +156,83 @@ fn check_signers(envelope: &Envelope, root: &Root, role: &Role) -> Result<(), Ro
     }
     Err(RootDefect::TooFewSigners { version: root.version, expected: role.threshold, found })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trust::fixture::{head, repo, role, root, secret, signed_head, signed_root, simple_root};
+
+    fn two_of_three(version: u32) -> Root {
+        root(version, role(&[1, 2, 3], 2), role(&[4], 1), &[1, 2, 3, 4])
+    }
+
+    fn chain(first: &Root, keys: &[u8]) -> RootChain {
+        let envelope = signed_root(first, keys);
+        RootChain::start(repo(&envelope), &envelope).unwrap()
+    }
+
+    #[test]
+    fn begins_with_the_pinned_root_only() {
+        let envelope = signed_root(&simple_root(1), &[1]);
+        assert!(RootChain::start(repo(&envelope), &envelope).is_ok());
+        assert!(matches!(RootChain::start(Hash::of(b"other"), &envelope), Err(RootDefect::OtherRepo { .. })));
+        let unsigned = signed_root(&simple_root(1), &[2]);
+        assert!(matches!(RootChain::start(repo(&unsigned), &unsigned), Err(RootDefect::TooFewSigners { found: 0, .. })));
+        let second = signed_root(&simple_root(2), &[1]);
+        assert!(matches!(RootChain::start(repo(&second), &second), Err(RootDefect::OtherVersion { expected: 1, found: 2 })));
+        let head = signed_head(&head(Hash::of(b"r"), 1), &[1]);
+        assert!(matches!(RootChain::start(repo(&head), &head), Err(RootDefect::Envelope(_))));
+    }
+
+    // AW-10, HM-16
+    #[test]
+    fn a_rotation_needs_the_thresholds_of_both_roots() {
+        let new = root(2, role(&[3, 5, 6], 2), role(&[4], 1), &[3, 4, 5, 6]);
+        let table: [(&[u8], bool); 7] = [
+            (&[1, 2, 5, 6], true),
+            (&[1, 3, 5], true), // key 3 counts for both
+            (&[5, 6], false),   // the new keys alone
+            (&[1, 2], false),   // the old keys alone
+            (&[1, 5, 6], false),
+            (&[1, 1, 5, 6], false), // one old key twice
+            (&[1, 2, 5, 5], false),
+        ];
+        for (signers, expected) in table {
+            let mut chain = chain(&two_of_three(1), &[1, 2]);
+            assert_eq!(chain.push(&signed_root(&new, signers)).is_ok(), expected, "{signers:?}");
+            assert_eq!(chain.newest().version, if expected { 2 } else { 1 });
+        }
+    }
+
+    // HM-16
+    #[test]
+    fn refuses_a_version_that_is_not_the_next() {
+        for version in [1, 3, u32::MAX] {
+            let defect = chain(&two_of_three(1), &[1, 2]).push(&signed_root(&two_of_three(version), &[1, 2])).unwrap_err();
+            assert!(matches!(defect, RootDefect::OtherVersion { expected: 2, .. }), "{version}");
+        }
+    }
+
+    // HM-16
+    #[test]
+    fn two_signatures_of_one_key_under_two_ids_count_once() {
+        let payload = crate::format::payload::Payload::to_bytes(&two_of_three(2)).unwrap();
+        let mut envelope = Envelope::unsigned::<Root>(payload);
+        let mut signature = secret(1).sign(&envelope.pae());
+        envelope.push(signature.clone());
+        signature.keyid = secret(2).id().to_string();
+        envelope.push(signature);
+        let defect = chain(&two_of_three(1), &[1, 2]).push(&envelope.to_bytes().unwrap()).unwrap_err();
+        assert!(matches!(defect, RootDefect::TooFewSigners { expected: 2, found: 1, .. }));
+    }
+
+    #[test]
+    fn is_read_again_from_its_envelopes() {
+        let mut chain = chain(&two_of_three(1), &[1, 2]);
+        chain.push(&signed_root(&two_of_three(2), &[2, 3])).unwrap();
+        let envelopes: Vec<_> = chain.envelopes().map(<[u8]>::to_vec).collect();
+        assert_eq!(RootChain::from_envelopes(chain.repo(), &envelopes).unwrap(), Some(chain.clone()));
+        assert!(RootChain::from_envelopes(chain.repo(), &envelopes[1..]).is_err());
+        assert_eq!(RootChain::from_envelopes(chain.repo(), &[]).unwrap(), None);
+    }
+}

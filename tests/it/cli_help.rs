@@ -90,10 +90,8 @@ fn a_reader_that_goes_away_is_no_error() {
 #[test]
 fn a_destructive_step_is_refused_where_nobody_can_be_asked() {
     let home = tempfile::tempdir().unwrap();
-    let target = home.path().join("db");
-    std::fs::create_dir(&target).unwrap();
-    let ran = qsync(home.path(), &["restore", "a/b", "--from", "./s", "--to", "db", "--replace"]).assert().code(2);
+    let repo = format!("b3:{}", "0".repeat(64));
+    let ran = qsync(home.path(), &["trust", "reset", &repo]).assert().code(2);
     let text = stderr(&ran);
     assert!(text.contains("not confirmed") && text.ends_with("hint: add --yes to confirm it\n"), "{text}");
-    assert!(target.exists());
 }

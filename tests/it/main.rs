@@ -1,6 +1,10 @@
 //! What users and maintainers are promised, tested from outside: one binary, one module for each subject.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
+
 mod cli_config;
 mod cli_help;
+mod cli_signals;
+mod cli_trust;
 mod command;
 mod layering;

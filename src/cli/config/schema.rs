@@ -62,7 +62,9 @@ pub(super) fn leaves(table: &Table) -> Vec<(Vec<String>, Value)> {
             Value::Table(below) => {
                 leaves(below).into_iter().map(|(path, value)| (std::iter::once(key.clone()).chain(path).collect(), value)).collect()
             }
-            leaf => vec![(vec![key.clone()], leaf.clone())],
+            Value::String(_) | Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) | Value::Array(_) => {
+                vec![(vec![key.clone()], value.clone())]
+            }
         })
         .collect()
 }

@@ -4,13 +4,16 @@ use std::io::{self, IsTerminal};
 
 use clap::Args;
 
-use super::unwired::unwired;
-use crate::cli::{
-    Code,
-    context::Context,
-    env,
-    exit::Failure,
-    values::{Pin, SnapshotRef},
+use super::snapshot::{as_one, opened};
+use crate::{
+    cli::{
+        Code,
+        context::Context,
+        env,
+        exit::Failure,
+        values::{Pin, SnapshotRef},
+    },
+    ops::export,
 };
 
 const EXAMPLES: &str = "\
@@ -43,6 +46,8 @@ pub(super) async fn run(args: ExportArgs, context: &Context) -> Result<(), Failu
     let configured = context.config.channel(&args.snapshot.channel);
     let sources = context.sources(&env::list(args.from, "QSYNC_FROM", &configured.from)).await?;
     let pin = args.trust.or(configured.trust);
-    // wired when ops exports: ops::export::run(Options { sources, pin, … }, io::stdout()), inside until_stopped
-    context.until_stopped(async { unwired(&format!("ops::export({}, {sources:?}, {pin:?})", args.snapshot)) }).await
+    let open = opened(context, &args.snapshot, pin, &sources).await?;
+    let (sources, progress) = (as_one(&sources, context).await, context.progress());
+    export::export(&open, &sources, io::stdout(), &context.stop, &progress).await?;
+    Ok(())
 }

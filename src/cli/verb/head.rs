@@ -3,15 +3,18 @@
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::unwired::unwired;
 use crate::{
+    catalog,
     cli::{
+        Code,
         context::Context,
         env,
         exit::Failure,
         values::{Pin, Span},
     },
+    format::head::Head,
     store::Create,
+    trust::Standing,
     types::{ChannelName, Hash, Timestamp},
 };
 
@@ -66,7 +69,7 @@ struct Shown {
     channel: ChannelName,
     repo: Hash,
     seq: u64,
-    root_version: u64,
+    root_version: u32,
     issued: Timestamp,
     expires: Timestamp,
     snapshot: Hash,
@@ -89,16 +92,38 @@ async fn show(args: ShowArgs, context: &Context) -> Result<Shown, Failure> {
     let configured = context.config.channel(&args.channel);
     let sources = context.sources(&env::list(args.from, "QSYNC_FROM", &configured.from)).await?;
     let pin = args.trust.or(configured.trust);
-    // wired when catalog opens channels, inside until_stopped
-    context.until_stopped(async { unwired(&format!("catalog::open({}, {sources:?}, {pin:?})", args.channel)) }).await
+    let (state, progress) = (context.open_state()?, context.progress());
+    let open = catalog::open_channel(&sources, &args.channel, &state, pin.map(|pin| pin.0), context.now, &*progress);
+    let open = context.until_stopped(async { Ok(open.await?) }).await?;
+    let current = open.standings.iter().filter(|(_, standing)| *standing == Standing::Current).map(|(name, _)| name.clone());
+    Ok(shown(&open.head, current.collect()))
+}
+
+fn shown(head: &Head, stores: Vec<String>) -> Shown {
+    Shown {
+        channel: head.channel.clone(),
+        repo: head.repo,
+        seq: head.seq,
+        root_version: head.root_version,
+        issued: head.issued,
+        expires: head.expires,
+        snapshot: head.snapshot.manifest,
+        height: head.snapshot.height,
+        taken_at: head.snapshot.taken_at,
+        stores,
+    }
 }
 
 async fn refresh(args: RefreshArgs, context: &Context) -> Result<Shown, Failure> {
     let configured = context.config.channel(&args.channel);
     let stores = context.targets(&env::list(args.to, "QSYNC_TO", &configured.to), Create::No).await?;
     let lifetime = args.head_lifetime.or(configured.head_lifetime).unwrap_or(Span::hours(7 * 24)).0;
-    // wired when catalog advances heads
-    unwired(&format!("catalog::refresh({}, {stores:?}, {lifetime:?})", args.channel))
+    let state = context.open_state()?;
+    let refreshed = catalog::refresh(&stores, &args.channel, &state, context.now, lifetime.as_secs()).await?;
+    match refreshed.failures.into_iter().next() {
+        Some(failure) => Err(Failure::from_error(Code::Partial, &failure).hint("the next publish or refresh brings it up to date")),
+        None => Ok(shown(&refreshed.head, refreshed.stores)),
+    }
 }
 
 fn text(head: &Shown) -> String {

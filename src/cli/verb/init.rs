@@ -5,17 +5,16 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::unwired::unwired;
 use crate::{
-    cli::{context::Context, env, exit::Failure},
+    catalog::{self, Initialised, StateDir},
+    cli::{context::Context, exit::Failure, values::Pin},
     store::Create,
-    types::Hash,
+    types::{Hash, Timestamp},
 };
 
 const EXAMPLES: &str = "\
 Examples:
   qsync init --to /srv/store --name example
-  qsync init --to ./a --to ./b --name example
 ";
 
 /// Make a root key, a publish key and the first root, and pin it on this machine
@@ -24,9 +23,9 @@ Examples:
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES)]
 pub(crate) struct InitArgs {
-    /// Store to set up: a path, file://… or a store's name; repeat for several
+    /// Store to set up: a path, file://… or a store's name
     #[arg(long, value_name = "STORE")]
-    to: Vec<String>,
+    to: String,
     /// Name of the repository, shown to those who first meet it
     #[arg(long, value_name = "NAME", default_value = "qsync")]
     name: String,
@@ -37,35 +36,55 @@ pub(crate) struct InitArgs {
 struct Made {
     /// Id of the repository, to be pinned by users.
     repo: Hash,
-    /// Its name.
-    name: String,
+    /// The store.
+    store: String,
+    /// Whether the repository was there already, so that nothing was made.
+    existed: bool,
     /// File with the root key.
-    root_key: PathBuf,
+    root_key: Option<PathBuf>,
     /// File with the publish key.
-    publish_key: PathBuf,
-    /// The stores, by name.
-    stores: Vec<String>,
+    publish_key: Option<PathBuf>,
+    /// When the root has to be renewed.
+    expires: Option<Timestamp>,
 }
 
 /// Makes keys and root and puts them in place.
 pub(super) async fn run(args: InitArgs, context: &Context) -> Result<(), Failure> {
-    let stores = context.targets(&env::list(args.to, "QSYNC_TO", &[]), Create::Yes).await?;
-    let state_dir = context.state_dir()?;
-    // wired when catalog makes keys and roots
-    let made: Made = unwired(&format!("catalog::init({stores:?}, {:?}, {})", args.name, state_dir.display()))?;
-    context.output.summary("init", &made, text);
+    let state = context.open_state()?;
+    for store in context.targets(&[args.to], Create::Yes).await? {
+        let made = made(catalog::init(&store, &args.name, &state, context.now).await?, store.name(), &state);
+        context.output.summary("init", &made, text);
+    }
     Ok(())
 }
 
+fn made(what: Initialised, store: &str, state: &StateDir) -> Made {
+    let store = store.to_owned();
+    match what {
+        Initialised::Already { repo } => Made { repo, store, existed: true, root_key: None, publish_key: None, expires: None },
+        Initialised::Created { repo, root_key, publish_key, expires } => Made {
+            repo,
+            store,
+            existed: false,
+            root_key: Some(state.key_path(&root_key)),
+            publish_key: Some(state.key_path(&publish_key)),
+            expires: Some(expires),
+        },
+    }
+}
+
 fn text(made: &Made) -> String {
+    let (Some(root), Some(publish), Some(expires)) = (&made.root_key, &made.publish_key, made.expires) else {
+        return format!("{} is set up already, for repository {}\n", made.store, Pin(made.repo));
+    };
     format!(
-        "repository {} ({})\nroot key    {}\npublish key {}\nstores      {}\n\nUsers pin it with: qsync trust add b3:{}\n\
+        "repository  {}\nstore       {}\nroot key    {}\npublish key {}\nexpires     {expires}\n\n\
+         Users trust it with: qsync trust add {}\n\
          Both keys lie on this machine, unencrypted: whoever takes it can publish in your name. Keep a copy of the root key elsewhere.\n",
-        made.name,
-        made.repo.short(),
-        made.root_key.display(),
-        made.publish_key.display(),
-        made.stores.join(", "),
-        made.repo
+        Pin(made.repo),
+        made.store,
+        root.display(),
+        publish.display(),
+        Pin(made.repo)
     )
 }

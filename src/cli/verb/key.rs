@@ -1,16 +1,16 @@
-//! `qsync key`: keys on disk.
+//! `qsync key`: keys in the state directory.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::unwired::unwired;
 use crate::cli::{context::Context, exit::Failure};
 
 const EXAMPLES: &str = "\
 Examples:
-  qsync key generate --out /etc/qsync/publish.key
+  qsync key generate
+  qsync key generate --state-dir /mnt/offline/qsync
 ";
 
 /// Make signing keys
@@ -19,14 +19,10 @@ pub(crate) enum KeyVerb {
     Generate(GenerateArgs),
 }
 
-/// Make an Ed25519 key in a new file that only you can read
+/// Make an Ed25519 key in the state directory, in a file that only you can read
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES)]
-pub(crate) struct GenerateArgs {
-    /// The file; it must not exist
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
-}
+pub(crate) struct GenerateArgs {}
 
 /// A key that was made. Field names are a promise (docs/scripting.md).
 #[derive(Debug, Serialize)]
@@ -35,17 +31,16 @@ struct Made {
     file: PathBuf,
     /// Id of the key.
     key_id: String,
-    /// The public key, hex digits.
+    /// The public key, PEM.
     public_key: String,
 }
 
 /// Makes the key.
 pub(super) fn run(verb: KeyVerb, context: &Context) -> Result<(), Failure> {
-    let KeyVerb::Generate(args) = verb;
-    // wired when catalog writes key files
-    let made: Made = unwired(&format!("catalog::keys::generate({})", args.out.display()))?;
-    context.output.summary("key generate", &made, |made| {
-        format!("key {}\npublic key {}\nin {}\n", made.key_id, made.public_key, made.file.display())
-    });
+    let KeyVerb::Generate(GenerateArgs {}) = verb;
+    let state = context.open_state()?;
+    let key = state.generate_key()?;
+    let made = Made { file: state.key_path(&key.id()), key_id: key.id().to_string(), public_key: key.public().to_pem() };
+    context.output.summary("key generate", &made, |made| format!("key {}\nin  {}\n{}", made.key_id, made.file.display(), made.public_key));
     Ok(())
 }

@@ -5,10 +5,10 @@ use clap::Args;
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
-use super::unwired::unwired;
 use crate::{
     cli::{context::Context, env, exit::Failure, output::Format, values::Pin},
-    types::{ChannelName, Hash, Timestamp},
+    ops::list::{self, ListedSnapshot},
+    types::Timestamp,
 };
 
 const EXAMPLES: &str = "\
@@ -29,25 +29,6 @@ pub(crate) struct ListArgs {
     trust: Option<Pin>,
 }
 
-/// One snapshot of a channel. Field names are a promise (docs/scripting.md).
-#[derive(Debug, Serialize)]
-struct Row {
-    channel: ChannelName,
-    snapshot: Hash,
-    /// Whether the head names it as the newest.
-    latest: bool,
-    height: Option<u64>,
-    taken_at: Timestamp,
-    /// Length of all files.
-    bytes: u64,
-    /// Length of all frames; known of the newest only.
-    frame_bytes: Option<u64>,
-    /// When it may go away: the head's expiry, or until when an older snapshot is kept.
-    until: Timestamp,
-    /// Names of the sources that have it.
-    sources: Vec<String>,
-}
-
 /// What was found.
 #[derive(Debug, Serialize)]
 struct Found {
@@ -57,8 +38,9 @@ struct Found {
 /// Lists.
 pub(super) async fn run(args: ListArgs, context: &Context) -> Result<(), Failure> {
     let sources = context.sources(&env::list(args.from, "QSYNC_FROM", &context.config.all_sources())).await?;
-    // wired when ops lists: ops::list::run(&sources, pin, …), inside until_stopped
-    let rows: Vec<Row> = context.until_stopped(async { unwired(&format!("ops::list({sources:?}, {:?})", args.trust)) }).await?;
+    let (state, progress, pin) = (context.open_state()?, context.progress(), args.trust.map(|pin| pin.0));
+    let rows = context.until_stopped(async { Ok(list::list(&sources, &state, pin, context.now, &*progress).await?) }).await?;
+    context.finish_progress();
     match context.output.format() {
         Format::Json => rows.iter().for_each(|row| context.output.item("snapshot", row, |_| String::new())),
         Format::Text => crate::cli::output::stdout(format!("{}\n", table(&rows, context.now)).as_bytes()),
@@ -67,7 +49,7 @@ pub(super) async fn run(args: ListArgs, context: &Context) -> Result<(), Failure
     Ok(())
 }
 
-fn table(rows: &[Row], now: Timestamp) -> Table {
+fn table(rows: &[ListedSnapshot], now: Timestamp) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["CHANNEL", "SNAPSHOT", "HEIGHT", "AGE", "SIZE", "STORED", "SOURCES"]);
     for row in rows {
@@ -105,7 +87,7 @@ mod tests {
     #[test]
     fn the_table_shows_one_line_for_each_snapshot() {
         let now: Timestamp = "2026-11-20T12:00:00Z".parse().unwrap();
-        let row = |latest, height, taken_at: &str| Row {
+        let row = |latest, height, taken_at: &str| ListedSnapshot {
             channel: "kusama/pruned".parse().unwrap(),
             snapshot: Hash::of(b"manifest"),
             latest,

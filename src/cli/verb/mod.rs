@@ -12,8 +12,8 @@ mod restore;
 mod root;
 mod serve;
 mod show;
+mod snapshot;
 mod trust;
-mod unwired;
 mod verify;
 
 use clap::Subcommand;

@@ -5,7 +5,6 @@ use std::{path::PathBuf, sync::Arc};
 use bytesize::ByteSize;
 use clap::Args;
 
-use super::unwired::unwired;
 use crate::{
     cli::{
         Code, config,
@@ -14,8 +13,7 @@ use crate::{
         exit::Failure,
         values::{ChunkSizeArg, Span},
     },
-    publish::{Options, StoreSummary, Summary},
-    store::Create,
+    publish::{self, Options, StoreSummary, Summary},
     types::{ChannelName, ChunkSize, RelPath},
 };
 
@@ -72,8 +70,7 @@ pub(crate) struct PublishArgs {
 /// Publishes, and shows what became of each store.
 pub(super) async fn run(args: PublishArgs, context: &Context) -> Result<(), Failure> {
     let options = options(args, context).await?;
-    // wired when publish has its run: publish::run(options).await?
-    let summary: Summary = unwired(&format!("publish::run({options:?})"))?;
+    let summary = publish::run(options).await?;
     context.finish_progress();
     match partial(&summary) {
         Some(failure) => {
@@ -91,9 +88,12 @@ pub(super) async fn run(args: PublishArgs, context: &Context) -> Result<(), Fail
 async fn options(args: PublishArgs, context: &Context) -> Result<Options, Failure> {
     let configured = context.config.channel(&args.channel);
     let allow_secrets = env::list(args.allow_secret.clone(), "QSYNC_ALLOW_SECRET", &[]);
+    let data_dir = data_dir(&args, &configured)?;
+    let (stores, unopened) = context.targets_that_open(&env::list(args.to, "QSYNC_TO", &configured.to)).await?;
     Ok(Options {
-        data_dir: data_dir(&args, &configured)?,
-        stores: context.targets(&env::list(args.to, "QSYNC_TO", &configured.to), Create::No).await?,
+        data_dir,
+        stores,
+        unopened,
         channel: args.channel,
         height: args.height,
         block_hash: args.block_hash,

@@ -5,7 +5,6 @@ use std::{path::PathBuf, sync::Arc};
 use bytesize::ByteSize;
 use clap::Args;
 
-use super::unwired::unwired;
 use crate::{
     cli::{
         ask,
@@ -15,7 +14,7 @@ use crate::{
         owner::OwnerArg,
         values::{Pin, SnapshotRef, Span},
     },
-    restore::{Existing, Options, Outcome, Partial, SourceSummary, Summary},
+    restore::{self, Existing, Options, Outcome, Partial, SourceSummary, Summary},
 };
 
 const EXAMPLES: &str = "\
@@ -78,20 +77,19 @@ pub(crate) struct RestoreArgs {
 pub(super) async fn run(args: RestoreArgs, context: &Context) -> Result<(), Failure> {
     confirm_replacement(&args)?;
     let options = options(args, context).await?;
-    // wired when restore has its run: restore::run(options).await?
-    let summary: Summary = unwired(&format!("restore::run({options:?})"))?;
+    let summary = restore::run(options).await?;
     context.finish_progress();
     context.output.summary("restore", &summary, text);
     Ok(())
 }
 
-/// Deleting a database that exists is confirmed first.
+/// Deleting a database that exists is confirmed first, on a terminal; elsewhere `--replace` says it all.
 fn confirm_replacement(args: &RestoreArgs) -> Result<(), Failure> {
     if !args.replace || args.keep_old || args.dry_run || !args.to.exists() {
         return Ok(());
     }
     let question = format!("replace {} and delete what is there once the new database is complete?", args.to.display());
-    ask::confirm(&question, args.yes)
+    ask::confirm_if_asked(&question, args.yes)
 }
 
 /// The library's options: flags and variables over the configuration over the defaults.
@@ -110,6 +108,7 @@ async fn options(args: RestoreArgs, context: &Context) -> Result<Options, Failur
         threads: context.threads(args.threads),
         max_wait_secs: args.max_wait.0.as_secs(),
         pin: args.trust.or(configured.trust).map(|pin| pin.0),
+        home: env::home(),
         state_dir: context.state_dir()?,
         now: context.now,
         fs: Arc::clone(&context.fs),

@@ -3,9 +3,10 @@
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::unwired::unwired;
 use crate::{
+    catalog,
     cli::{context::Context, env, exit::Failure, values::Pin},
+    trust::RootChain,
     types::{Hash, Timestamp},
 };
 
@@ -37,7 +38,7 @@ pub(crate) struct ShowArgs {
 struct Shown {
     repo: Hash,
     name: String,
-    version: u64,
+    version: u32,
     issued: Timestamp,
     expires: Timestamp,
     root_keys: Vec<String>,
@@ -50,10 +51,26 @@ struct Shown {
 /// Shows the root.
 pub(super) async fn run(args: ShowArgs, context: &Context) -> Result<(), Failure> {
     let sources = context.sources(&env::list(args.from, "QSYNC_FROM", &context.config.all_sources())).await?;
-    // wired when catalog follows root chains, inside until_stopped
-    let shown: Shown = context.until_stopped(async { unwired(&format!("catalog::root({sources:?}, {:?})", args.trust)) }).await?;
-    context.output.summary("root show", &shown, text);
+    let (state, pin) = (context.open_state()?, args.trust.map(|pin| pin.0));
+    let chain = context.until_stopped(async { Ok(catalog::open_roots(&sources, &state, pin).await?) }).await?;
+    context.output.summary("root show", &shown(&chain), text);
     Ok(())
+}
+
+fn shown(chain: &RootChain) -> Shown {
+    let root = chain.newest();
+    Shown {
+        repo: chain.repo(),
+        name: root.name.clone(),
+        version: root.version,
+        issued: root.issued,
+        expires: root.expires,
+        root_keys: root.root.keys.clone(),
+        root_threshold: root.root.threshold,
+        publish_keys: root.publish.keys.clone(),
+        publish_threshold: root.publish.threshold,
+        channels: root.channels.iter().map(ToString::to_string).collect(),
+    }
 }
 
 fn text(root: &Shown) -> String {

@@ -3,9 +3,12 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
+use serde::Serialize;
 
-use super::unwired::unwired;
-use crate::cli::{context::Context, exit::Failure};
+use crate::{
+    cli::{context::Context, exit::Failure},
+    ops::serve,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,6 +29,17 @@ pub(crate) struct ServeArgs {
 
 /// Serves. Being asked to stop is how it ends well.
 pub(super) async fn run(args: ServeArgs, context: &Context) -> Result<(), Failure> {
-    // wired when ops serves: ops::serve::run(&args.dir, args.listen, &context.stop), which reports the bound address
-    unwired(&format!("ops::serve({}, {}, {:?})", args.dir.display(), args.listen, context.stop))
+    let listening = |address| context.output.item("listening", &Listening { address }, text);
+    serve::serve(Arc::clone(&context.fs), &args.dir, args.listen, context.stop.clone(), listening).await?;
+    Ok(())
+}
+
+/// Said once, when connections are accepted. Field names are a promise (docs/scripting.md).
+#[derive(Debug, Serialize)]
+struct Listening {
+    address: SocketAddr,
+}
+
+fn text(listening: &Listening) -> String {
+    format!("http://{}/\n", listening.address)
 }

@@ -2,9 +2,8 @@
 
 use bytesize::ByteSize;
 use clap::Args;
-use serde::Serialize;
 
-use super::unwired::unwired;
+use super::snapshot::{as_one, opened};
 use crate::{
     cli::{
         context::Context,
@@ -12,7 +11,7 @@ use crate::{
         exit::Failure,
         values::{Pin, SnapshotRef},
     },
-    types::{ChannelName, Hash, RelPath, Timestamp},
+    ops::show::{self, Shown, ShownChunk, ShownFile},
 };
 
 const EXAMPLES: &str = "\
@@ -43,69 +42,30 @@ pub(crate) struct ShowArgs {
     chunks: bool,
 }
 
-/// A snapshot. Field names are a promise (docs/scripting.md).
-#[derive(Debug, Serialize)]
-struct Shown {
-    channel: ChannelName,
-    snapshot: Hash,
-    height: Option<u64>,
-    block_hash: Option<String>,
-    genesis: Option<String>,
-    taken_at: Timestamp,
-    client: Option<String>,
-    engine: Option<String>,
-    chunk_bytes: u64,
-    files: u64,
-    bytes: u64,
-    chunks: u64,
-    frame_bytes: u64,
-    hole_bytes: u64,
-}
-
-/// A file of it.
-#[derive(Debug, Serialize)]
-struct File {
-    path: RelPath,
-    bytes: u64,
-    b3: Hash,
-}
-
-/// A chunk of a file of it.
-#[derive(Debug, Serialize)]
-struct Chunk {
-    path: RelPath,
-    chunk: u64,
-    offset: u64,
-    bytes: u64,
-    raw: Hash,
-    /// `None`: a hole, which has no object.
-    frame: Option<Hash>,
-    frame_bytes: u64,
-}
-
 /// Shows the snapshot; its files and chunks come before the summary.
 pub(super) async fn run(args: ShowArgs, context: &Context) -> Result<(), Failure> {
     let configured = context.config.channel(&args.snapshot.channel);
     let sources = context.sources(&env::list(args.from, "QSYNC_FROM", &configured.from)).await?;
     let pin = args.trust.or(configured.trust);
-    // wired when ops shows: the manifest, its files, and the chunks as a stream; inside until_stopped
-    let call = format!("ops::show({}, {sources:?}, {pin:?})", args.snapshot);
-    let (shown, files, chunks): (Shown, Vec<File>, Vec<Chunk>) = context.until_stopped(async { unwired(&call) }).await?;
+    let open = opened(context, &args.snapshot, pin, &sources).await?;
+    context.finish_progress();
     if args.files {
-        files.iter().for_each(|file| context.output.item("file", file, file_line));
+        show::files(&open).for_each(|file| context.output.item("file", &file, file_line));
     }
     if args.chunks {
-        chunks.iter().for_each(|chunk| context.output.item("chunk", chunk, chunk_line));
+        let sources = as_one(&sources, context).await;
+        let chunks = show::chunks(&open, &sources, |chunk| context.output.item("chunk", chunk, chunk_line));
+        context.until_stopped(async { Ok(chunks.await?) }).await?;
     }
-    context.output.summary("show", &shown, text);
+    context.output.summary("show", &show::show(&open), text);
     Ok(())
 }
 
-fn file_line(file: &File) -> String {
+fn file_line(file: &ShownFile) -> String {
     format!("{}  {:>14}  {}\n", file.b3, file.bytes, file.path)
 }
 
-fn chunk_line(chunk: &Chunk) -> String {
+fn chunk_line(chunk: &ShownChunk) -> String {
     let frame = chunk.frame.map_or_else(|| "hole".to_owned(), |frame| frame.to_string());
     format!("{}  {:>14}  {:>9}  {frame}  {:>9}  {}\n", chunk.raw, chunk.offset, chunk.bytes, chunk.frame_bytes, chunk.path)
 }

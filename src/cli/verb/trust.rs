@@ -3,9 +3,9 @@
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::unwired::unwired;
 use crate::{
-    cli::{ask, context::Context, exit::Failure, values::Pin},
+    catalog::StateDir,
+    cli::{Code, ask, context::Context, exit::Failure, values::Pin},
     types::{ChannelName, Hash, Timestamp},
 };
 
@@ -71,9 +71,11 @@ pub(crate) struct ResetArgs {
 #[derive(Debug, Serialize)]
 struct Trusted {
     repo: Hash,
-    name: Option<String>,
-    root_version: Option<u64>,
-    heads: Vec<Seen>,
+    root_version: Option<usize>,
+    /// Channels of which a head was seen.
+    channels: Vec<ChannelName>,
+    /// The newest signed time that was seen.
+    last_time: Option<Timestamp>,
 }
 
 /// How many repositories a command was about.
@@ -82,26 +84,17 @@ struct Listed {
     repos: usize,
 }
 
-/// The newest head seen of a channel.
-#[derive(Debug, Serialize)]
-struct Seen {
-    channel: ChannelName,
-    seq: u64,
-    issued: Timestamp,
-}
-
 /// Shows or changes.
 pub(super) fn run(verb: TrustVerb, context: &Context) -> Result<(), Failure> {
-    let state_dir = context.state_dir()?;
-    // wired when catalog keeps pins and last-seen state in the state directory: four calls
-    let trusted: Vec<Trusted> = match &verb {
-        TrustVerb::Add(args) => unwired(&format!("catalog::state::pin({}, {})", state_dir.display(), args.repo))?,
-        TrustVerb::List(ListArgs {}) => unwired(&format!("catalog::state::list({})", state_dir.display()))?,
-        TrustVerb::Show(args) => unwired(&format!("catalog::state::show({}, {})", state_dir.display(), args.repo))?,
-        TrustVerb::Reset(args) => {
-            confirm_reset(args)?;
-            unwired(&format!("catalog::state::forget({}, {})", state_dir.display(), args.repo))?
+    let state = context.open_state()?;
+    let trusted = match verb {
+        TrustVerb::Add(args) => {
+            state.pin(args.repo.0)?;
+            vec![known(&state, args.repo)?]
         }
+        TrustVerb::List(ListArgs {}) => state.repos()?.into_iter().map(|repo| known(&state, Pin(repo))).collect::<Result<_, _>>()?,
+        TrustVerb::Show(args) => vec![known(&state, args.repo)?],
+        TrustVerb::Reset(args) => vec![reset(&args, &state)?],
     };
     for repo in &trusted {
         context.output.item("trusted", repo, text);
@@ -110,18 +103,35 @@ pub(super) fn run(verb: TrustVerb, context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
+fn known(state: &StateDir, repo: Pin) -> Result<Trusted, Failure> {
+    let seen = state.repo(repo.0)?.ok_or_else(|| not_trusted(repo))?;
+    Ok(Trusted {
+        repo: repo.0,
+        root_version: Some(seen.roots.len()).filter(|version| *version > 0),
+        channels: seen.heads.into_keys().collect(),
+        last_time: seen.last_time,
+    })
+}
+
+fn not_trusted(repo: Pin) -> Failure {
+    Failure::new(Code::NotFound, format!("this machine does not trust {repo}")).hint("qsync trust list shows what it trusts")
+}
+
 // OP-07
-fn confirm_reset(args: &ResetArgs) -> Result<(), Failure> {
+fn reset(args: &ResetArgs, state: &StateDir) -> Result<Trusted, Failure> {
     let question = format!(
         "forget {}? A source can then offer snapshots older than those this machine has seen, and the next restore asks again whom to trust.",
         args.repo
     );
-    ask::confirm(&question, args.yes)
+    ask::confirm(&question, args.yes)?;
+    let forgotten = state.forget(args.repo.0)?.ok_or_else(|| not_trusted(args.repo))?;
+    let channels = forgotten.channels().cloned().collect();
+    Ok(Trusted { repo: args.repo.0, root_version: forgotten.root_version(), channels, last_time: forgotten.last_time() })
 }
 
 fn text(repo: &Trusted) -> String {
-    let name = repo.name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
     let root = repo.root_version.map(|version| format!(", root {version}")).unwrap_or_default();
-    let heads = repo.heads.iter().map(|seen| format!("  {} head {} of {}\n", seen.channel, seen.seq, seen.issued));
-    std::iter::once(format!("{}{name}{root}\n", Pin(repo.repo))).chain(heads).collect()
+    let last = repo.last_time.map(|time| format!(", last head of {time}")).unwrap_or_default();
+    let channels = repo.channels.iter().map(|channel| format!("  {channel}\n"));
+    std::iter::once(format!("{}{root}{last}\n", Pin(repo.repo))).chain(channels).collect()
 }

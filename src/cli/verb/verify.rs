@@ -1,22 +1,22 @@
 //! `qsync verify`: proves a restored directory again, offline.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use bytesize::ByteSize;
 use clap::Args;
 use serde::Serialize;
 
-use super::unwired::unwired;
 use crate::{
-    cli::{Code, context::Context, exit::Failure},
+    cli::{Code, context::Context, exit::Failure, output::stdout},
     disk::verify::Defect,
-    types::{ChannelName, Hash},
+    restore::verify::{self, Options, Summary},
+    types::Hash,
 };
 
 const EXAMPLES: &str = "\
 Examples:
   qsync verify /srv/node/db
-  qsync verify /srv/node/db --b3sums | (cd /srv/node/db && b3sum -c)
+  qsync verify /srv/node/db --b3sums | b3sum -c
 ";
 
 /// Hash a restored directory again and compare it with its manifest
@@ -36,19 +36,6 @@ pub(crate) struct VerifyArgs {
     threads: Option<usize>,
 }
 
-/// What a verification found. Field names are a promise (docs/scripting.md).
-#[derive(Debug, Serialize)]
-struct Found {
-    channel: ChannelName,
-    snapshot: Hash,
-    dir: PathBuf,
-    files: u64,
-    bytes: u64,
-    good_chunks: u64,
-    defects: u64,
-    seconds: f64,
-}
-
 /// One thing that is wrong. Field names are a promise (docs/scripting.md).
 #[derive(Debug, Serialize)]
 #[serde(tag = "defect", rename_all = "kebab-case")]
@@ -62,13 +49,21 @@ enum Wrong<'a> {
 
 /// Verifies, and shows everything that is wrong.
 pub(super) async fn run(args: VerifyArgs, context: &Context) -> Result<(), Failure> {
-    let (state_dir, threads) = (context.state_dir()?, context.threads(args.threads));
+    let options = Options {
+        dir: args.dir,
+        whole_files: args.b3,
+        threads: context.threads(args.threads),
+        state_dir: context.state_dir()?,
+        fs: Arc::clone(&context.fs),
+        stop: context.stop.clone(),
+        progress: context.progress(),
+    };
     if args.b3sums {
-        // wired when records of restores can be read: disk::verify::b3sums, a line each
-        return unwired(&format!("disk::verify::b3sums({}, {})", args.dir.display(), state_dir.display()));
+        let lines = verify::b3sums(&options)?;
+        lines.iter().for_each(|line| stdout(format!("{line}\n").as_bytes()));
+        return Ok(());
     }
-    // wired when restore verifies directories
-    let (found, defects): (Found, Vec<Defect>) = unwired(&format!("restore::verify({}, {}, {threads})", args.dir.display(), args.b3))?;
+    let (found, defects) = verify::run(options).await?;
     context.finish_progress();
     for defect in &defects {
         context.output.item("defect", &wrong(defect), line);
@@ -77,7 +72,7 @@ pub(super) async fn run(args: VerifyArgs, context: &Context) -> Result<(), Failu
 }
 
 /// The summary when everything is right, else the failure.
-fn finish(found: &Found, context: &Context) -> Result<(), Failure> {
+fn finish(found: &Summary, context: &Context) -> Result<(), Failure> {
     if found.defects == 0 {
         context.output.summary("verify", found, text);
         return Ok(());
@@ -114,7 +109,7 @@ fn line(wrong: &Wrong<'_>) -> String {
     }
 }
 
-fn text(found: &Found) -> String {
+fn text(found: &Summary) -> String {
     let verdict = if found.defects == 0 { "verified" } else { "NOT verified" };
     format!(
         "{verdict}: {} {} in {}\n{} files, {}, {} chunks right, {} defects; {:.1} s\n",

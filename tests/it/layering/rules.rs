@@ -13,7 +13,7 @@ pub(super) const MODULES: &[(&str, &[&str])] = &[
     ("store", &["fs"]),
     ("progress", &[]),
     ("trust", &["format"]),
-    ("catalog", &["format", "trust", "store", "fs"]),
+    ("catalog", &["format", "trust", "store", "progress", "fs"]),
     ("sources", &["format", "trust", "store", "progress"]),
     ("disk", &["format", "trust", "progress", "fs"]),
     ("publish", &["catalog", "disk", "sources", "trust", "format", "store", "progress", "fs"]),

@@ -319,3 +319,6 @@ fn not_a_head(error: &dyn std::error::Error, bytes: &[u8]) -> Reason {
 fn equivocation(what: &'static str, number: u64, a: Hash, b: Hash) -> Reason {
     Reason::Equivocation { what, number, payloads: (a.min(b), a.max(b)) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,25 +4,22 @@ use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
 
-use super::Options;
+use super::Form;
 use crate::{
     format::{
         key,
         store_info::{self, StoreInfo},
     },
-    sources::{Form, Settings, Sources},
     store::DynReadStore,
 };
 
 /// `store.json` is a hint: a source that does not answer in time is asked for frames.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// All sources of a run as one.
-pub(super) async fn as_one(options: &Options) -> Sources {
-    let forms = join_all(options.sources.iter().map(form_of)).await;
-    let stores = options.sources.iter().map(Arc::clone).zip(forms).collect();
-    let settings = Settings { max_wait: Duration::from_secs(options.max_wait_secs), ..Settings::default() };
-    Sources::new(stores, settings, Arc::clone(&options.progress))
+/// Each source with the form it says it has; frames where it does not say.
+pub async fn with_forms(stores: &[DynReadStore]) -> Vec<(DynReadStore, Form)> {
+    let forms = join_all(stores.iter().map(form_of)).await;
+    stores.iter().map(Arc::clone).zip(forms).collect()
 }
 
 async fn form_of(store: &DynReadStore) -> Form {

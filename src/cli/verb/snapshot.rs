@@ -1,0 +1,38 @@
+//! What `show` and `export` share: a snapshot opened as the command line names it, and its sources as one.
+
+use std::sync::Arc;
+
+use crate::{
+    catalog::{self, OpenSnapshot},
+    cli::{
+        context::Context,
+        exit::Failure,
+        values::{Pin, SnapshotRef},
+    },
+    sources::{Settings, Sources, forms},
+    store::{DynReadStore, RetryPolicy, RetryStore},
+    types::When,
+};
+
+/// The snapshot that the user names, verified.
+///
+/// # Errors
+/// When it cannot be had or may not be used, or the user asked to stop.
+pub(super) async fn opened(
+    context: &Context,
+    snapshot: &SnapshotRef,
+    pin: Option<Pin>,
+    sources: &[DynReadStore],
+) -> Result<OpenSnapshot, Failure> {
+    let patient = |store: &DynReadStore| -> DynReadStore { Arc::new(RetryStore::new(Arc::clone(store), RetryPolicy::default())) };
+    let sources: Vec<DynReadStore> = sources.iter().map(patient).collect();
+    let (state, progress, pin) = (context.open_state()?, context.progress(), pin.map(|pin| pin.0));
+    let when = snapshot.when.clone().unwrap_or(When::Latest);
+    let open = catalog::open_snapshot(&sources, &snapshot.channel, &when, &state, pin, context.now, &*progress);
+    context.until_stopped(async { Ok(open.await?) }).await
+}
+
+/// All sources as one, each asked for chunks in the form it has.
+pub(super) async fn as_one(sources: &[DynReadStore], context: &Context) -> Arc<Sources> {
+    Arc::new(Sources::new(forms::with_forms(sources).await, Settings::default(), context.progress()))
+}
