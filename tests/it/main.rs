@@ -7,4 +7,5 @@ mod cli_help;
 mod cli_signals;
 mod cli_trust;
 mod command;
+mod faults_doc;
 mod layering;
