@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    qsync::cli::main()
+    qsync::cli::main(std::env::args_os())
 }

@@ -4,18 +4,19 @@
 //! `cargo run --release --example demo`
 
 mod database;
-mod qsync;
+mod qsync_command;
 mod slow_link;
 
 use std::{
     error::Error,
     fs,
     path::{Path, PathBuf},
+    process::ExitCode,
     time::Instant,
 };
 
 use bytesize::ByteSize;
-use qsync::{Qsync, Server};
+use qsync_command::{Qsync, Server};
 use slow_link::SlowLink;
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
@@ -26,15 +27,18 @@ const LINK_BYTES_PER_SECOND: u64 = 50_000_000;
 /// 2 % of the keys.
 const UPDATED_KEYS: u64 = database::KEYS / 50;
 
-fn main() -> Outcome {
+fn main() -> ExitCode {
     // Started again by itself, the demo is the qsync command.
-    if std::env::args().nth(1).as_deref() == Some(qsync::AS_QSYNC) {
-        return qsync::run_as_qsync();
+    if std::env::args().nth(1).as_deref() == Some(qsync_command::AS_QSYNC) {
+        return qsync_command::run_as_qsync();
     }
-    let folder = Folder::make()?;
-    let outcome = story(&folder.path);
-    drop(folder);
-    outcome
+    match Folder::make().map_err(Into::into).and_then(|folder| story(&folder.path)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn story(folder: &Path) -> Outcome {

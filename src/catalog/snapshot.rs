@@ -3,7 +3,6 @@
 use super::{Error, OpenChannel, StateDir, fetch_manifest, open_channel, select};
 use crate::{
     format::manifest::Manifest,
-    progress::{Event, Phase, Progress},
     store::DynReadStore,
     trust::Verified,
     types::{ChannelName, Hash, Timestamp, When},
@@ -39,12 +38,9 @@ pub async fn open_snapshot(
     state: &StateDir,
     pin: Option<Hash>,
     now: Timestamp,
-    progress: &dyn Progress,
 ) -> Result<OpenSnapshot, Error> {
-    progress.event(Event::Phase { phase: Phase::Discover, total_bytes: None });
-    let channel = open_channel(sources, name, state, pin, now, progress).await?;
+    let channel = open_channel(sources, name, state, pin, now).await?;
     let chosen = select(&channel.head, when)?;
-    progress.event(Event::Phase { phase: Phase::Manifest, total_bytes: Some(chosen.manifest_bytes) });
-    let manifest = fetch_manifest(sources, &channel.head, &chosen, progress).await?;
+    let manifest = fetch_manifest(sources, &channel.head, &chosen).await?;
     Ok(OpenSnapshot { channel, manifest, manifest_json_bytes: chosen.manifest_json_bytes })
 }

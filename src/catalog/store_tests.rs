@@ -9,10 +9,11 @@ use crate::{
         head::{Head, Newest, sample},
         key,
         manifest::{About, Manifest, RowSums},
+        root::Root,
     },
     fs::MemoryFs,
     store::{Call, DynReadStore, DynWriteStore, ErrorKind, Fault, MemoryStore, RecordStore, Swap},
-    trust::{RELEASE_DATE, Verified},
+    trust::{Envelope, KeyId, PublicKey, RELEASE_DATE, Verified, sign_root},
     types::{ChannelName, ChunkSize, Hash, Timestamp, When},
 };
 
@@ -137,6 +138,32 @@ async fn an_unknown_repository_is_named_and_not_trusted() {
     assert!(client.repo(repo).unwrap().is_none());
 }
 
+// HM-15
+#[tokio::test]
+async fn a_rotation_is_followed_over_versions_that_lie_in_different_sources() {
+    let (store, state, repo) = repository().await;
+    publish(&store, &state, 1).await;
+    let client = state_dir();
+    open(&[read(&store)], &client, Some(repo)).await.unwrap();
+    let first = Publisher::open(&[write(&store)], &state, now()).await.unwrap().chain().newest().clone();
+    let root_key = state.key(&KeyId::of(&first.keys_of(&first.root).next().unwrap())).unwrap().unwrap();
+    let signed = |version| sign_root(&Root { version, ..(*first).clone() }, &[&root_key]).unwrap();
+    let mirror = MemoryStore::new("mirror");
+    mirror.overwrite(&key::root(2), signed(2));
+    store.overwrite(&key::root(3), signed(3));
+    let opened = open(&[read(&mirror), read(&store)], &client, None).await.unwrap();
+    assert_eq!(opened.chain.newest().version, 3);
+    // It stays in force when nobody offers it any more.
+    assert!(store.remove(&key::root(3)));
+    assert_eq!(open(&[read(&store)], &client, None).await.unwrap().chain.newest().version, 3);
+    // The publisher takes it in, and from then on signs under it.
+    store.overwrite(&key::root(2), signed(2));
+    store.overwrite(&key::root(3), signed(3));
+    let head = publish(&store, &state, 2).await;
+    assert_eq!(head.root_version, 3);
+    assert_eq!(open(&[read(&store)], &client, None).await.unwrap().head.seq, 2);
+}
+
 // HM-06
 #[tokio::test]
 async fn remembers_over_runs_what_it_has_seen() {
@@ -163,7 +190,7 @@ async fn one_honest_source_is_enough_and_none_is_an_error_for_each() {
     }
     let down: DynReadStore =
         Arc::new(RecordStore::new(MemoryStore::new("down")).with_faults(|_| Some(Fault::Fail(ErrorKind::Unreachable))));
-    let opened = open(&[read(&portal), down.clone(), read(&store)], &state_dir(), Some(repo)).await.unwrap();
+    let opened = open(&[read(&portal), Arc::clone(&down), read(&store)], &state_dir(), Some(repo)).await.unwrap();
     assert_eq!(opened.notes().len(), 2);
     let client = state_dir();
     open(&[read(&store)], &client, Some(repo)).await.unwrap();
@@ -272,5 +299,32 @@ trait GetHead {
 impl GetHead for MemoryStore {
     async fn get_head(&self) -> Vec<u8> {
         read(self).get(&key::head(&channel()), key::HEAD_MAX_BYTES).await.unwrap()
+    }
+}
+
+// docs/trust.md 6.1: stock tools agree.
+#[tokio::test]
+async fn openssl_verifies_a_head() {
+    let (store, state, _) = repository().await;
+    let head = publish(&store, &state, 1).await;
+    let publisher = Publisher::open(&[write(&store)], &state, now()).await.unwrap();
+    let root = publisher.chain().newest();
+    let key = PublicKey::from_bytes(&root.keys_of(&root.publish).next().unwrap()).unwrap();
+    let envelope = Envelope::parse(head.bytes()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let verify = |pae: &[u8]| {
+        for (name, bytes) in [("p.pub", key.to_pem().as_bytes()), ("pae", pae), ("sig", &envelope.signatures()[0].sig)] {
+            std::fs::write(dir.path().join(name), bytes).unwrap();
+        }
+        let args = ["pkeyutl", "-verify", "-pubin", "-inkey", "p.pub", "-rawin", "-in", "pae", "-sigfile", "sig"];
+        std::process::Command::new("openssl").args(args).current_dir(&dir).output().map(|output| output.status.success())
+    };
+    match verify(&envelope.pae()) {
+        // A machine without openssl has nothing to compare with.
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+        verified => {
+            assert!(verified.unwrap());
+            assert!(!verify(&[&envelope.pae()[..], b" "].concat()).unwrap());
+        }
     }
 }

@@ -95,7 +95,7 @@ pub(crate) struct ErrorLine {
 }
 
 /// An error of the library that has a code and hints of its own.
-trait Classify: StdError + Sized {
+pub(super) trait Classify: StdError + Sized {
     /// The code, and what to do next.
     fn classify(&self) -> (Code, Vec<String>);
 
@@ -107,7 +107,7 @@ trait Classify: StdError + Sized {
 }
 
 /// A hint list of one line.
-fn one(hint: &str) -> Vec<String> {
+pub(super) fn one(hint: &str) -> Vec<String> {
     vec![hint.to_owned()]
 }
 

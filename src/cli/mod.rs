@@ -4,6 +4,7 @@
 
 mod args;
 mod ask;
+mod classify;
 mod code;
 mod config;
 mod context;
@@ -18,16 +19,16 @@ mod stores;
 mod values;
 mod verb;
 
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
 
 pub use code::{Code, Exit};
 
 use self::{args::Cli, context::Context, exit::Failure, output::Output, signals::Signals};
 use crate::progress::Stop;
 
-/// Runs the command line of this process and says how it ended.
-pub fn main() -> ExitCode {
-    let exit = match args::parse(std::env::args_os()) {
+/// Runs a command line, whose first word is the name of the program, and says how it ended.
+pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let exit = match args::parse(words) {
         Ok(cli) => run(cli),
         Err(error) => refuse_arguments(&error),
     };

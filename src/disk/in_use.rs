@@ -1,7 +1,8 @@
 //! Whether a process has a directory's database open.
 //!
-//! Three looks: `fcntl` locks (RocksDB, LevelDB), `flock` locks (ParityDB, Pebble, Bitcoin Core), and files that other processes have open or
-//! mapped. Engines without a lock, or with a lock in shared memory, are found by the last.
+//! Four looks: `fcntl` locks (RocksDB, LevelDB), `flock` locks (ParityDB, Pebble, Bitcoin Core), and files that other processes have open or
+//! mapped. Engines without a lock, or with a lock in shared memory, are found by
+//! the third. Where it cannot see every process, the kernel is asked for leases: it gives none on a file that somebody writes.
 //!
 //! `/proc` and the locks are the kernel's live state, not storage: they are read directly, not through [`Fs`](crate::fs::Fs).
 
@@ -14,6 +15,7 @@ use std::{
 use rustix::process::{Flock, FlockType};
 
 use super::Error;
+use crate::fs::lease;
 
 /// Names of lock files. All others are found by who has them open.
 const LOCK_FILES: [&str; 8] = ["LOCK", "lock", "FLOCK", ".lock", "mdbx.lck", "db.lck", "exclusive.lock", "lock.mdb"];
@@ -177,6 +179,7 @@ fn probe_processes(dir: &Path) -> Use {
         }
     }
     match hidden {
+        Some(_) if lease::nobody_writes_below(dir).is_ok_and(|free| free) => Use::Free,
         Some(pid) => Use::Unknown { why: format!("process {pid} belongs to another user, and its files cannot be seen") },
         None => Use::Free,
     }

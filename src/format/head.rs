@@ -306,7 +306,8 @@ mod tests {
 
     #[test]
     fn refuses_values_out_of_bounds() {
-        let breaks: [(&str, fn(&mut serde_json::Value)); 7] = [
+        type Break = fn(&mut serde_json::Value);
+        let breaks: [(&str, Break); 7] = [
             ("seq", |json| json["seq"] = 0.into()),
             ("root_version", |json| json["root_version"] = 0.into()),
             ("expires", |json| json["expires"] = json["issued"].clone()),

@@ -9,6 +9,7 @@
 
 #[cfg(test)]
 mod contract;
+pub mod lease;
 mod memory;
 mod real;
 

@@ -14,13 +14,13 @@ use thiserror::Error;
 use crate::{
     catalog::{self, OpenSnapshot},
     format::{
-        list::{FileShape, ListError, SEGMENT_ROWS, Segment},
-        manifest::{FileEntry, Layout, Manifest},
+        list::{FileShape, SEGMENT_ROWS},
+        manifest::{FileEntry, Manifest},
         row::Row,
         tar::{self, Content},
     },
     progress::{Event, Phase, Progress, Stop},
-    sources::{Exhausted, Sources},
+    sources::{Exhausted, RowsError, Sources},
     types::{ChannelName, Hash, RelPath},
 };
 
@@ -52,25 +52,17 @@ pub enum Error {
     /// The snapshot could not be opened.
     #[error(transparent)]
     Catalog(#[from] catalog::Error),
-    /// A list or chunk could not be had.
+    /// The rows of a file could not be had.
+    #[error(transparent)]
+    Rows(#[from] RowsError),
+    /// A chunk could not be had.
     #[error("the sources do not deliver {path}")]
-    Sources {
+    Chunk {
         /// The file.
         path: RelPath,
         /// Why.
         #[source]
         source: Exhausted,
-    },
-    /// A signed list does not fit the signed manifest.
-    #[error("the chunk list {id} of {path} is refused")]
-    ListDefect {
-        /// The file.
-        path: RelPath,
-        /// The list.
-        id: Hash,
-        /// Why.
-        #[source]
-        source: ListError,
     },
     /// The tar could not be written.
     #[error("cannot write the tar")]
@@ -151,13 +143,13 @@ async fn send_file(
 ) -> Result<(), Error> {
     let shape = FileShape::new(file.bytes, manifest.about().chunk_size);
     for segment in 0..shape.segments() {
-        let rows = rows(file, shape, segment, sources).await?;
+        let rows = sources.rows(file, shape, segment).await?;
         let numbered = (segment * SEGMENT_ROWS..).zip(rows);
         let fetch = |(index, row): (u64, Row)| {
             let (sources, raw_len) = (Arc::clone(sources), shape.raw_len(index));
             async move { sources.chunk(row, raw_len).await }
         };
-        let lost = |source| Error::Sources { path: file.path.clone(), source };
+        let lost = |source| Error::Chunk { path: file.path.clone(), source };
         let chunks = stream::iter(numbered).map(fetch).buffered(AHEAD).map_err(lost);
         chunks
             .try_for_each(|chunk| async move {
@@ -167,15 +159,4 @@ async fn send_file(
             .await?;
     }
     Ok(())
-}
-
-async fn rows(file: &FileEntry, shape: FileShape, segment: u64, sources: &Sources) -> Result<Vec<Row>, Error> {
-    let lists = match &file.layout {
-        Layout::Rows(rows) => return Ok(rows.to_vec()),
-        Layout::Lists(lists) => lists,
-    };
-    let id = lists[segment as usize];
-    let bytes = sources.list(id).await.map_err(|source| Error::Sources { path: file.path.clone(), source })?;
-    let parsed = Segment::parse(&bytes, shape, segment);
-    Ok(parsed.map_err(|source| Error::ListDefect { path: file.path.clone(), id, source })?.rows().collect())
 }

@@ -67,7 +67,7 @@ pub async fn list(
     }
     let (mut listed, mut refused) = (Vec::new(), Vec::new());
     for name in &names {
-        match catalog::open_channel(sources, name, state, pin, now, progress).await {
+        match catalog::open_channel(sources, name, state, pin, now).await {
             Ok(channel) => listed.extend(snapshots(&channel)),
             Err(error) => refused.push((name, error)),
         }

@@ -8,11 +8,11 @@ use thiserror::Error;
 use crate::{
     catalog::OpenSnapshot,
     format::{
-        list::{FileShape, ListError, SEGMENT_ROWS, Segment},
-        manifest::{FileEntry, Layout},
+        list::{FileShape, SEGMENT_ROWS},
+        manifest::FileEntry,
         row::{Row, Stored},
     },
-    sources::{Exhausted, Sources},
+    sources::{RowsError, Sources},
     types::{ChannelName, Hash, RelPath, Timestamp},
 };
 
@@ -82,24 +82,9 @@ pub struct ShownChunk {
 /// Why chunks cannot be shown.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// A list could not be had.
-    #[error("the sources do not deliver the chunk list of {path}")]
-    Sources {
-        /// The file.
-        path: RelPath,
-        /// Why.
-        #[source]
-        source: Exhausted,
-    },
-    /// A signed list does not fit the signed manifest.
-    #[error("a chunk list of {path} is refused")]
-    ListDefect {
-        /// The file.
-        path: RelPath,
-        /// Why.
-        #[source]
-        source: ListError,
-    },
+    /// The rows of a file could not be had.
+    #[error(transparent)]
+    Rows(#[from] RowsError),
 }
 
 /// What the manifest says of the snapshot as a whole.
@@ -141,23 +126,13 @@ pub async fn chunks(snapshot: &OpenSnapshot, sources: &Arc<Sources>, mut shown: 
     for file in snapshot.manifest.files() {
         let shape = FileShape::new(file.bytes, snapshot.manifest.about().chunk_size);
         for segment in 0..shape.segments() {
-            let rows = rows(file, shape, segment, sources).await?;
+            let rows = sources.rows(file, shape, segment).await?;
             for (index, row) in (segment * SEGMENT_ROWS..).zip(rows) {
                 shown(&chunk(file, shape, index, &row));
             }
         }
     }
     Ok(())
-}
-
-async fn rows(file: &FileEntry, shape: FileShape, segment: u64, sources: &Sources) -> Result<Vec<Row>, Error> {
-    let lists = match &file.layout {
-        Layout::Rows(rows) => return Ok(rows.to_vec()),
-        Layout::Lists(lists) => lists,
-    };
-    let bytes = sources.list(lists[segment as usize]).await.map_err(|source| Error::Sources { path: file.path.clone(), source })?;
-    let parsed = Segment::parse(&bytes, shape, segment);
-    Ok(parsed.map_err(|source| Error::ListDefect { path: file.path.clone(), source })?.rows().collect())
 }
 
 fn chunk(file: &FileEntry, shape: FileShape, index: u64, row: &Row) -> ShownChunk {

@@ -55,14 +55,15 @@ pub enum Error {
     },
     /// A store failed where no other could stand in.
     #[error("a store failed")]
-    Store(#[source] store::Error),
+    Store(#[source] Box<store::Error>),
     /// Every store failed.
     #[error("every store failed: {}", lines.join("; "))]
     AllStoresFailed {
         /// One line per store.
         lines: Vec<String>,
         /// The first failure.
-        first: Option<store::Error>,
+        #[source]
+        first: Option<Box<store::Error>>,
     },
     /// Another publisher advanced the channel on the first store meanwhile.
     #[error("another publisher advanced {channel} on {store} during this run")]

@@ -77,7 +77,7 @@ impl Heads {
         let mut previous = Previous::default();
         for (index, head) in self.usable() {
             let source: [DynReadStore; 1] = [Arc::clone(&targets.get(index).store) as DynReadStore];
-            match catalog::fetch_manifest(&source, head, &head.snapshot.to_ref(), &**progress).await {
+            match catalog::fetch_manifest(&source, head, &head.snapshot.to_ref()).await {
                 Ok(manifest) => previous.add(head.snapshot.manifest, manifest, index),
                 Err(error) => {
                     let text = format!("{}: its current snapshot cannot be read and is put again: {error}", source[0].name());

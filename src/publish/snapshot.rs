@@ -135,7 +135,7 @@ impl Chosen {
             read_bytes: self.made.read_bytes,
             reused_bytes: self.made.reused_bytes,
             hole_bytes: totals.hole_bytes,
-            allowed_secrets: source.allowed.iter().map(|finding| finding.path.clone()).collect(),
+            allowed_secrets: source.allowed.clone(),
             stores: Vec::new(),
             seconds: 0.0,
         }

@@ -6,14 +6,14 @@ use super::{Error, Options};
 use crate::{
     catalog::{self, StateDir},
     disk::{
-        self,
-        in_use::{self, Use},
+        in_use::{self, Unseen},
         lock::LockedDir,
         scan::{self, Scan},
-        secrets::{self, Finding},
+        secrets,
     },
     fs::Lock,
     progress::{Event, Phase},
+    types::RelPath,
 };
 
 /// A data directory and a channel that this run holds against every other.
@@ -27,7 +27,7 @@ pub(super) struct Source {
 pub(super) struct ScannedSource {
     pub(super) scan: Arc<Scan>,
     /// Files that look like secrets and that the operator allowed.
-    pub(super) allowed: Vec<Finding>,
+    pub(super) allowed: Vec<RelPath>,
     _source: Source,
 }
 
@@ -46,13 +46,8 @@ impl Source {
     /// Refuses a database that a process has open: a copy of it would be of no moment.
     pub(super) async fn check_at_rest(&self, options: &Arc<Options>) -> Result<(), Error> {
         let given = Arc::clone(options);
-        blocking(move || match in_use::probe(&given.data_dir) {
-            Use::Free => Ok(()),
-            Use::InUse { pid, what } => Err(disk::Error::SourceInUse { path: given.data_dir.clone(), pid, what }.into()),
-            Use::Unknown { .. } if given.assume_stopped => Ok(()),
-            Use::Unknown { why } => Err(disk::Error::SourceUseUnknown { path: given.data_dir.clone(), why }.into()),
-        })
-        .await
+        let unseen = if given.assume_stopped { Unseen::AssumeStopped } else { Unseen::Refuse };
+        blocking(move || Ok(in_use::check_source(&given.data_dir, unseen)?)).await
     }
 
     /// Walks the directory; refuses links, special files, names outside the format, and key material.
@@ -62,10 +57,7 @@ impl Source {
         let (scan, allowed) = blocking(move || {
             let scan = scan::scan(&*given.fs, &given.data_dir)?;
             let found = secrets::scan_secrets(&*given.fs, &scan, &given.allow_secrets)?;
-            match found.refused.is_empty() {
-                true => Ok((scan, found.allowed)),
-                false => Err(disk::Error::SourceSecrets { findings: found.refused }.into()),
-            }
+            Ok((scan, found.into_allowed()?))
         })
         .await?;
         Ok(ScannedSource { scan: Arc::new(scan), allowed, _source: self })

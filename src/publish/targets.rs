@@ -116,7 +116,7 @@ impl Targets {
                     let found = Hash::of(&bytes);
                     last = Error::ReadBack { store: store.name().to_owned(), key: key.to_string(), expected: hash, found };
                 }
-                Err(error) => last = Error::Store(error),
+                Err(error) => last = Error::Store(Box::new(error)),
             }
         }
         Err(last)
@@ -144,7 +144,7 @@ impl Targets {
         let mut failures: Vec<store::Error> =
             self.list.iter().filter_map(|target| target.failure.lock().expect("no holder of this lock panics").take()).collect();
         let lines = failures.iter().map(|error| format!("{}: {}", error.store, error.one_line())).collect();
-        let first = if failures.is_empty() { None } else { Some(failures.swap_remove(0)) };
+        let first = if failures.is_empty() { None } else { Some(Box::new(failures.swap_remove(0))) };
         Err(Error::AllStoresFailed { lines, first })
     }
 

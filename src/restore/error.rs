@@ -43,11 +43,11 @@ pub enum Error {
         id: Hash,
         /// Why.
         #[source]
-        source: ListError,
+        source: Box<ListError>,
     },
     /// The manifest that the partial restore is pinned to is damaged.
     #[error("the manifest of the partial restore is damaged")]
-    PinDefect(#[source] ManifestError),
+    PinDefect(#[source] Box<ManifestError>),
     /// The partial restore is of another channel.
     #[error("{} holds a partial restore of {pinned}, not of {asked}", path.display())]
     OtherChannel {

@@ -1,6 +1,6 @@
 //! Puts a complete snapshot into place, and remembers it.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use super::{Error, Existing, Options, Owner, blocking, snapshot::Snapshot};
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
 
 /// Swaps the staged snapshot into place. The state record is saved before the old database and the staging directory go, so that a
 /// crash in between is told from a database that somebody else made.
-pub(super) async fn put_in_place(options: &Arc<Options>, target: &Path, staging: Arc<Staging>, snapshot: &Snapshot) -> Result<(), Error> {
+pub(super) async fn put_in_place(options: &Arc<Options>, staging: Arc<Staging>, snapshot: &Snapshot) -> Result<(), Error> {
     options.progress.event(Event::Phase { phase: Phase::Finish, total_bytes: None });
     let (given, staged, one) = (Arc::clone(options), Arc::clone(&staging), snapshot.clone());
     let placed = blocking(move || {
@@ -32,20 +32,19 @@ pub(super) async fn put_in_place(options: &Arc<Options>, target: &Path, staging:
         swap::put_in_place(&staged, &one.manifest, &one.id(), old)
     })
     .await?;
-    record_and_clean_up(options, target, staging, snapshot, placed).await
+    record_and_clean_up(options, staging, snapshot, placed).await
 }
 
 /// Remembers what is in place now, and removes what was.
 pub(super) async fn record_and_clean_up(
     options: &Arc<Options>,
-    target: &Path,
     staging: Arc<Staging>,
     snapshot: &Snapshot,
     placed: Placed,
 ) -> Result<(), Error> {
-    let (given, target, snapshot) = (Arc::clone(options), target.to_owned(), snapshot.clone());
+    let (given, snapshot) = (Arc::clone(options), snapshot.clone());
     blocking(move || {
-        Record::save(&*given.fs, &given.state_dir, &target, &staging, &snapshot.manifest)?;
+        Record::save(&*given.fs, &given.state_dir, &staging, &snapshot.manifest)?;
         placed.clean_up(&staging)
     })
     .await

@@ -31,7 +31,7 @@ impl Lists {
         let id = lists[segment as usize];
         let bytes = self.bytes(id).await?;
         let segment = Segment::parse(&bytes, shape, segment);
-        let defect = |source| Error::ListDefect { path: file.path.clone(), id, source };
+        let defect = |source| Error::ListDefect { path: file.path.clone(), id, source: Box::new(source) };
         Ok(segment.map_err(defect)?.rows().collect())
     }
 

@@ -73,7 +73,7 @@ pub async fn run(options: Options) -> Result<Summary, Error> {
     // 5. and 6. Plan, fetch, verify, write, journal.
     let (staging, moved, reports) = build.fetch_all(&options, &snapshot).await?;
     // 7. Put it in place.
-    finish::put_in_place(&options, &target, staging, &snapshot).await?;
+    finish::put_in_place(&options, staging, &snapshot).await?;
     Ok(snapshot.summary(&target, Outcome::Restored, moved, reports, started))
 }
 

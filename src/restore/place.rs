@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use super::{Error, Existing, Options, Partial, blocking, finish, snapshot::Snapshot};
 use crate::{
     disk::{
+        in_use,
         record::Record,
         space,
         staging::{Pin, Staging},
@@ -13,6 +14,7 @@ use crate::{
         usage,
     },
     format::manifest::Manifest,
+    progress::Event,
     types::{Hash, When},
 };
 
@@ -69,7 +71,7 @@ impl Place {
         let pin = self.pin.take().ok_or(Error::WorkerDied)?;
         let snapshot = Snapshot::from_pin(pin)?;
         let staging = self.staging.take().ok_or(Error::WorkerDied)?;
-        finish::record_and_clean_up(options, &self.target, staging, &snapshot, placed).await?;
+        finish::record_and_clean_up(options, staging, &snapshot, placed).await?;
         Ok(Some(snapshot))
     }
 
@@ -98,6 +100,9 @@ impl Place {
                 Existing::Replace | Existing::ReplaceKeepingOld => Occupied::Allow,
             };
             target::check_content(&*given.fs, &target, &manifest, occupied)?;
+            if let Some(text) = in_use::check_target(&target)? {
+                given.progress.event(Event::Warning { text });
+            }
             let taken = staging.map_or(Ok(0), |staging| usage::allocated(&*given.fs, &staging.data()))?;
             space::check(&*given.fs, &target, usage::need(&manifest, taken))
         })

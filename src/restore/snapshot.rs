@@ -7,9 +7,10 @@ use crate::{
     catalog::{self, Kept, StateDir},
     disk::staging::Pin,
     format::manifest::{Manifest, StoredManifest},
-    progress::Event,
+    progress::{Event, Phase},
     sources::Report,
     store::{DynReadStore, RetryPolicy, RetryStore},
+    trust::Standing,
     types::{ChannelName, Hash, When},
 };
 
@@ -55,12 +56,22 @@ fn continue_pinned(options: &Options, place: &Place, state: &StateDir, pinned: S
 async fn discover(options: &Options, state: &StateDir) -> Result<Snapshot, Error> {
     let patient: Vec<DynReadStore> = options.sources.iter().map(patient).collect();
     let when = options.when.as_ref().unwrap_or(&When::Latest);
-    let progress = &*options.progress;
-    let opened = catalog::open_snapshot(&patient, &options.channel, when, state, options.pin, options.now, progress).await?;
+    options.progress.event(Event::Phase { phase: Phase::Discover, total_bytes: None });
+    let opened = catalog::open_snapshot(&patient, &options.channel, when, state, options.pin, options.now).await?;
+    opened.channel.standings.iter().for_each(|(source, standing)| tell(options, source, standing));
     let manifest = StoredManifest { id: opened.id(), bytes: opened.manifest.bytes().to_vec(), json_bytes: opened.manifest_json_bytes };
     let roots = opened.channel.chain.envelopes().map(<[u8]>::to_vec).collect();
     let pin = Pin { channel: options.channel.clone(), roots, head: opened.channel.head.bytes().to_vec(), manifest };
     Ok(Snapshot { manifest: Arc::new(opened.manifest.into_inner()), pin })
+}
+
+/// What the user should know of a source that does not offer the newest head.
+fn tell(options: &Options, source: &str, standing: &Standing) {
+    options.progress.event(match standing {
+        Standing::Current => return,
+        Standing::Behind { seq } => Event::Note { text: format!("{source} lags behind: it offers head {seq}") },
+        Standing::Refused(reason) => Event::SourceFailed { source: source.to_owned(), reason: reason.to_string() },
+    });
 }
 
 /// Small objects at the start are worth a few tries; chunks have an engine of their own.
@@ -70,7 +81,8 @@ fn patient(store: &DynReadStore) -> DynReadStore {
 
 impl Snapshot {
     pub(super) fn from_pin(pin: Pin) -> Result<Self, Error> {
-        let manifest = Manifest::parse_stored(&pin.manifest.bytes, pin.manifest.json_bytes).map_err(Error::PinDefect)?;
+        let manifest =
+            Manifest::parse_stored(&pin.manifest.bytes, pin.manifest.json_bytes).map_err(|defect| Error::PinDefect(Box::new(defect)))?;
         Ok(Self { manifest: Arc::new(manifest), pin })
     }
 

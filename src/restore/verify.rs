@@ -76,7 +76,7 @@ pub enum Error {
         dir: PathBuf,
         /// What is wrong with it.
         #[source]
-        source: ManifestError,
+        source: Box<ManifestError>,
     },
     /// Reading failed, or it was stopped.
     #[error(transparent)]
@@ -124,7 +124,7 @@ impl Known {
         let record = Record::load(fs, state_dir, &target)?.ok_or_else(|| Error::NoRecord { dir: dir.to_owned() })?;
         let stored = &record.pin.manifest;
         let manifest = Manifest::parse_stored(&stored.bytes, stored.json_bytes);
-        let manifest = manifest.map_err(|source| Error::RecordDefect { dir: dir.to_owned(), source })?;
+        let manifest = manifest.map_err(|source| Error::RecordDefect { dir: dir.to_owned(), source: Box::new(source) })?;
         Ok(Self { record, manifest })
     }
 

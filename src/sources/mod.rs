@@ -31,6 +31,7 @@ use crate::{
 pub use attempts::Attempts;
 pub use source::{Form, Report};
 use source::{STRIKES_TO_DROP, Source};
+pub use verified::RowsError;
 
 /// How patient the engine is.
 #[derive(Clone, Copy, Debug)]

@@ -2,18 +2,64 @@
 
 use std::sync::Arc;
 
+use thiserror::Error;
+
 use super::{Attempts, Exhausted, Form, Sources, Want};
 use crate::{
     format::{
         chunk::{self, ChunkError},
         frame::Decoder,
         key,
+        list::{FileShape, ListError, Segment},
+        manifest::{FileEntry, Layout},
         row::Row,
     },
-    types::Hash,
+    types::{Hash, RelPath},
 };
 
+/// The rows of a file that cannot be had.
+#[derive(Debug, Error)]
+pub enum RowsError {
+    /// No source delivers the list.
+    #[error("the sources do not deliver the chunk list {id} of {path}")]
+    Sources {
+        /// The file.
+        path: RelPath,
+        /// The list.
+        id: Hash,
+        /// Why.
+        #[source]
+        source: Exhausted,
+    },
+    /// The signed list does not fit the signed manifest: the publisher's mistake, no source can heal it.
+    #[error("the chunk list {id} of {path} is refused")]
+    Defect {
+        /// The file.
+        path: RelPath,
+        /// The list.
+        id: Hash,
+        /// Why.
+        #[source]
+        source: ListError,
+    },
+}
+
 impl Sources {
+    /// The rows of segment `segment` of a file, or all of a file that has no lists.
+    ///
+    /// # Errors
+    /// [`RowsError`]
+    pub async fn rows(&self, file: &FileEntry, shape: FileShape, segment: u64) -> Result<Vec<Row>, RowsError> {
+        let lists = match &file.layout {
+            Layout::Rows(rows) => return Ok(rows.to_vec()),
+            Layout::Lists(lists) => lists,
+        };
+        let id = lists[segment as usize];
+        let bytes = self.list(id).await.map_err(|source| RowsError::Sources { path: file.path.clone(), id, source })?;
+        let parsed = Segment::parse(&bytes, shape, segment);
+        Ok(parsed.map_err(|source| RowsError::Defect { path: file.path.clone(), id, source })?.rows().collect())
+    }
+
     /// A list segment, whose bytes hash to its name.
     ///
     /// # Errors

@@ -92,8 +92,8 @@ async fn show(args: ShowArgs, context: &Context) -> Result<Shown, Failure> {
     let configured = context.config.channel(&args.channel);
     let sources = context.sources(&env::list(args.from, "QSYNC_FROM", &configured.from)).await?;
     let pin = args.trust.or(configured.trust);
-    let (state, progress) = (context.open_state()?, context.progress());
-    let open = catalog::open_channel(&sources, &args.channel, &state, pin.map(|pin| pin.0), context.now, &*progress);
+    let state = context.open_state()?;
+    let open = catalog::open_channel(&sources, &args.channel, &state, pin.map(|pin| pin.0), context.now);
     let open = context.until_stopped(async { Ok(open.await?) }).await?;
     let current = open.standings.iter().filter(|(_, standing)| *standing == Standing::Current).map(|(name, _)| name.clone());
     Ok(shown(&open.head, current.collect()))

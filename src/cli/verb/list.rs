@@ -83,6 +83,7 @@ fn age(then: Timestamp, now: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::Hash;
 
     #[test]
     fn the_table_shows_one_line_for_each_snapshot() {

@@ -1,6 +1,6 @@
 //! `qsync serve`: a store over HTTP, for restores and mirrors.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use clap::Args;
 use serde::Serialize;

@@ -26,9 +26,9 @@ pub(super) async fn opened(
 ) -> Result<OpenSnapshot, Failure> {
     let patient = |store: &DynReadStore| -> DynReadStore { Arc::new(RetryStore::new(Arc::clone(store), RetryPolicy::default())) };
     let sources: Vec<DynReadStore> = sources.iter().map(patient).collect();
-    let (state, progress, pin) = (context.open_state()?, context.progress(), pin.map(|pin| pin.0));
+    let (state, pin) = (context.open_state()?, pin.map(|pin| pin.0));
     let when = snapshot.when.clone().unwrap_or(When::Latest);
-    let open = catalog::open_snapshot(&sources, &snapshot.channel, &when, &state, pin, context.now, &*progress);
+    let open = catalog::open_snapshot(&sources, &snapshot.channel, &when, &state, pin, context.now);
     context.until_stopped(async { Ok(open.await?) }).await
 }
 

@@ -4,7 +4,7 @@ use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Child, ChildStdout, Command, ExitCode, Stdio},
 };
 
 use serde_json::Value;
@@ -15,8 +15,8 @@ use crate::Outcome;
 pub const AS_QSYNC: &str = "as-qsync";
 
 /// Hands the remaining arguments to the command line of qsync.
-pub fn run_as_qsync() -> ! {
-    qsync::cli::main(std::env::args_os().enumerate().filter(|(index, _)| *index != 1).map(|(_, argument)| argument))
+pub fn run_as_qsync() -> ExitCode {
+    qsync::cli::main(std::env::args_os().enumerate().filter(|(index, _)| *index != 1).map(|(_, word)| word))
 }
 
 /// The command with a state directory of its own, as on a machine of its own.

@@ -1,0 +1,126 @@
+//! The codes and hints of what publish, restore, verify, list, show, export and serve can refuse.
+
+use super::{
+    code::Code,
+    exit::{Classify, one},
+};
+use crate::{
+    ops::{export, list, serve::ServeError, show},
+    publish, restore,
+    sources::Exhausted,
+};
+
+const AGAIN: &str = "run the same command again: everything verified is kept";
+const MORE_SOURCES: &str = "add another source with --from and run the same command again: everything verified is kept";
+
+impl Classify for Exhausted {
+    fn classify(&self) -> (Code, Vec<String>) {
+        match self {
+            Self::Missing { .. } => (Code::ObjectMissing, one(MORE_SOURCES)),
+            Self::Wrong { .. } => (Code::ObjectWrong, one(MORE_SOURCES)),
+            Self::Silent { .. } => (Code::Network, one(AGAIN)),
+        }
+    }
+}
+
+impl Classify for publish::Error {
+    fn classify(&self) -> (Code, Vec<String>) {
+        match self {
+            Self::Disk(error) => error.classify(),
+            Self::Catalog(error) => error.classify(),
+            Self::Store(error) | Self::AllStoresFailed { first: Some(error), .. } => error.classify(),
+            Self::NoStores | Self::AllStoresFailed { first: None, .. } => (Code::Usage, one("add --to with a store")),
+            Self::TooManyStores { .. } => (Code::Usage, one("publish to some of them, and to the others in another run")),
+            Self::Lower { .. } => (Code::HeightBelowHead, one("wait until the node has caught up, or publish another channel")),
+            Self::Encode(_) => (Code::Error, Vec::new()),
+            Self::Miscomputed => (Code::Error, one("test this machine's memory before it publishes anything")),
+            Self::Manifest(_) => (Code::Error, one("publish a directory that fits the limits in docs/format.md")),
+            Self::ReadBack { .. } => (Code::Defect, one("the store damages what it is given: check its disk and network")),
+            Self::Lost { .. } => (Code::LostRace, one("run the same command again: it goes on from the new head")),
+            Self::Interrupted => (Code::Interrupted, Vec::new()),
+            Self::WorkerDied => (Code::Error, one("this is a mistake in qsync: please report it")),
+        }
+    }
+}
+
+impl Classify for restore::Error {
+    fn classify(&self) -> (Code, Vec<String>) {
+        match self {
+            Self::Catalog(error) => error.classify(),
+            Self::Disk(error) => error.classify(),
+            Self::Sources(error) => error.classify(),
+            Self::NoSources => (Code::Usage, one("add --from with a source")),
+            Self::Chunks { .. } => (Code::ObjectWrong, one(MORE_SOURCES)),
+            Self::ListDefect { .. } => (Code::Defect, one("tell the publisher, and restore an older snapshot: qsync list shows them")),
+            Self::PinDefect(_) => (Code::StateUnreadable, one("add --discard to start over")),
+            Self::OtherChannel { .. } => {
+                (Code::OtherSnapshot, one("add --discard to delete it and start over, or restore to another directory"))
+            }
+            Self::OtherSnapshot { .. } => {
+                let latest = "add --latest to go on with the newest snapshot, keeping every verified chunk";
+                (Code::OtherSnapshot, vec![latest.to_owned(), "add --discard to delete it and start over".to_owned()])
+            }
+            Self::Interrupted => (Code::Interrupted, one(AGAIN)),
+            Self::WorkerDied => (Code::Error, one("this is a mistake in qsync: please report it")),
+        }
+    }
+}
+
+impl Classify for restore::verify::Error {
+    fn classify(&self) -> (Code, Vec<String>) {
+        match self {
+            Self::NoRecord { .. } => (Code::NotFound, one("name the state directory that restored it with --state-dir")),
+            Self::RecordDefect { .. } => (Code::StateUnreadable, one("restore the directory again")),
+            Self::Disk(error) => error.classify(),
+            Self::WorkerDied => (Code::Error, one("this is a mistake in qsync: please report it")),
+        }
+    }
+}
+
+impl Classify for list::Error {
+    fn classify(&self) -> (Code, Vec<String>) {
+        match self {
+            Self::NoChannels { .. } => (Code::NotFound, one("check the address: a store has an index.json once something is published")),
+            Self::Catalog(error) => error.classify(),
+        }
+    }
+}
+
+impl Classify for show::Error {
+    fn classify(&self) -> (Code, Vec<String>) {
+        let Self::Rows(error) = self;
+        error.classify()
+    }
+}
+
+impl Classify for crate::sources::RowsError {
+    fn classify(&self) -> (Code, Vec<String>) {
+        match self {
+            Self::Sources { source, .. } => source.classify(),
+            Self::Defect { .. } => (Code::Defect, one("tell the publisher")),
+        }
+    }
+}
+
+impl Classify for export::Error {
+    fn classify(&self) -> (Code, Vec<String>) {
+        match self {
+            Self::Catalog(error) => error.classify(),
+            Self::Rows(error) => error.classify(),
+            Self::Chunk { source, .. } => source.classify(),
+            Self::Write(_) => (Code::Io, one("the archive is not complete: do not use it")),
+            Self::Interrupted => (Code::Interrupted, one("the archive is not complete: do not use it")),
+            Self::WorkerDied => (Code::Error, one("this is a mistake in qsync: please report it")),
+        }
+    }
+}
+
+impl Classify for ServeError {
+    fn classify(&self) -> (Code, Vec<String>) {
+        match self {
+            Self::NotADirectory { .. } => (Code::NotFound, one("name the directory of a store")),
+            Self::Listen { .. } => (Code::Io, one("name another address with --listen")),
+            Self::Serve(_) => (Code::Io, Vec::new()),
+        }
+    }
+}
