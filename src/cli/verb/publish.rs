@@ -60,7 +60,7 @@ pub(crate) struct PublishArgs {
     #[arg(long, value_name = "SIZE")]
     chunk_size: Option<ChunkSizeArg>,
     /// zstd level [default: 1]
-    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(i32).range(1..=22))]
+    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(i32).range(1..=19))]
     level: Option<i32>,
     /// Threads that hash and compress [default: all cores]
     #[arg(long, value_name = "COUNT")]
