@@ -97,11 +97,16 @@ impl Publisher {
     }
 }
 
-/// The one repository that the stores hold, as far as they hold any.
+/// The one repository that the stores hold, as far as they hold any. One of several that does not answer does not count: whoever
+/// opens it next finds out.
 async fn common_repo(stores: &[DynWriteStore]) -> Result<Option<Hash>, Error> {
     let mut common = None;
     for store in stores {
-        let Some(found) = repo_in(store).await? else { continue };
+        let found = match repo_in(store).await {
+            Err(Error::Store(_)) if stores.len() > 1 => continue,
+            found => found?,
+        };
+        let Some(found) = found else { continue };
         match common {
             Some(expected) if expected != found => return Err(Error::OtherRepo { store: store.name().to_owned(), expected, found }),
             _ => common = Some(found),

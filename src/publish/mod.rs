@@ -185,3 +185,6 @@ impl StoreSummary {
         Self { store: error.store.clone(), objects: 0, uploaded_bytes: 0, error: Some(error.one_line()) }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! Whole runs against stores that fail, lie and race, and a data directory that fails.
+
+use std::path::Path;
+
+use super::*;
+use crate::{
+    catalog,
+    fs::{MemoryFs, Open, RealFs},
+    progress::NoProgress,
+    store::{Action, Call, ErrorKind, Fault, MemoryStore, ReadStore as _, RecordStore},
+};
+
+/// A data directory of twelve chunks of 64 KiB, a state directory and a store that is set up.
+struct Machine {
+    folder: tempfile::TempDir,
+    store: MemoryStore,
+}
+
+fn now() -> Timestamp {
+    crate::trust::RELEASE_DATE + jiff::SignedDuration::from_hours(1)
+}
+
+async fn machine() -> Machine {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("data")).unwrap();
+    for file in 0..3_u8 {
+        let content: Vec<u8> = (0..4 * 65_536_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8 ^ file).collect();
+        std::fs::write(folder.path().join(format!("data/{file}")), content).unwrap();
+    }
+    let store = MemoryStore::new("first");
+    let state = StateDir::open(Arc::new(RealFs), folder.path().join("state")).unwrap();
+    let writable: DynWriteStore = Arc::new(store.clone());
+    catalog::init(&writable, "test", &state, now()).await.unwrap();
+    Machine { folder, store }
+}
+
+impl Machine {
+    fn options(&self, stores: Vec<DynWriteStore>) -> Options {
+        Options {
+            channel: "demo/generic".parse().unwrap(),
+            data_dir: self.folder.path().join("data"),
+            stores,
+            unopened: Vec::new(),
+            height: None,
+            block_hash: None,
+            chunk_size: ChunkSize::try_from(65_536).unwrap(),
+            level: 1,
+            allow_secrets: Vec::new(),
+            assume_stopped: false,
+            dry_run: false,
+            head_lifetime_secs: 3600,
+            keep_last: 3,
+            threads: 2,
+            state_dir: self.folder.path().join("state"),
+            now: now(),
+            fs: Arc::new(RealFs),
+            stop: Stop::new(),
+            progress: Arc::new(NoProgress),
+        }
+    }
+
+    fn faulty(&self, fault: impl Fn(&Call) -> Option<Fault> + Send + Sync + 'static) -> Arc<RecordStore<MemoryStore>> {
+        Arc::new(RecordStore::new(self.store.clone()).with_faults(fault))
+    }
+
+    fn shows_a_head(&self) -> bool {
+        self.store.keys().iter().any(|key| key.as_str().starts_with("heads/"))
+    }
+}
+
+fn is_chunk(call: &Call) -> bool {
+    call.key.as_ref().is_some_and(|key| key.as_str().starts_with("chunks/"))
+}
+
+fn is_head(call: &Call) -> bool {
+    call.key.as_ref().is_some_and(|key| key.as_str().starts_with("heads/"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_is_put_and_synced_before_the_head_and_the_index_comes_last() {
+    let machine = machine().await;
+    let store = machine.faulty(|_| None);
+    run(machine.options(vec![Arc::clone(&store) as DynWriteStore])).await.unwrap();
+    let calls = store.calls();
+    let last = |is: &dyn Fn(&Call) -> bool| calls.iter().rposition(is).unwrap();
+    let first = |is: &dyn Fn(&Call) -> bool| calls.iter().position(is).unwrap();
+    let put_below = |folder: &'static str| {
+        move |call: &Call| call.action == Action::Put && call.key.as_ref().is_some_and(|key| key.as_str().starts_with(folder))
+    };
+    let synced = last(&|call| call.action == Action::Sync);
+    let head = first(&|call| call.action == Action::Swap && is_head(call));
+    assert!(last(&put_below("chunks/")) < last(&put_below("manifests/")));
+    assert!(last(&|call| call.action == Action::Put) < synced && synced < head);
+    assert!(calls[synced..head].iter().any(|call| call.action == Action::Get && is_chunk(call)), "read back");
+    assert!(head < last(&|call| call.action == Action::Swap && !is_head(call)));
+}
+
+// PU-05
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_gives_back_something_else_never_shows_a_head() {
+    let machine = machine().await;
+    let lie = |call: &Call| (call.action == Action::Get && is_chunk(call)).then(|| Fault::Change(Box::new(|bytes| bytes[9] ^= 1)));
+    let error = run(machine.options(vec![machine.faulty(lie)])).await.unwrap_err();
+    assert!(matches!(&error, Error::AllStoresFailed { first: Some(first), .. } if first.kind == ErrorKind::Conflict), "{error:?}");
+    assert!(!machine.shows_a_head());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_first_store_fails_the_next_decides_the_race() {
+    let machine = machine().await;
+    let second = MemoryStore::new("second");
+    run(machine.options(vec![Arc::new(machine.store.clone()), Arc::new(second.clone())])).await.unwrap();
+    // The first store fails in the middle; meanwhile another publisher advances the second and the third.
+    std::fs::write(machine.folder.path().join("data/new"), "new").unwrap();
+    let broken = machine.faulty(|call| (call.action == Action::Put && is_chunk(call)).then_some(Fault::Fail(ErrorKind::Io)));
+    let key = crate::format::key::head(&"demo/generic".parse().unwrap());
+    let rival = second.clone();
+    let raced = Arc::new(RecordStore::new(second.clone()).with_faults(move |call| {
+        if call.action == Action::Sync {
+            rival.overwrite(&key, &b"the head of somebody else"[..]);
+        }
+        None
+    }));
+    let third = MemoryStore::new("third");
+    let error = run(machine.options(vec![broken, raced, Arc::new(third.clone())])).await.unwrap_err();
+    assert!(matches!(&error, Error::Lost { store, .. } if store == "second"), "{error:?}");
+    assert!(!third.keys().iter().any(|key| key.as_str().starts_with("heads/")), "the third store is not moved");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_fails_at_any_call_leaves_the_other_complete() {
+    let machine = machine().await;
+    let second = MemoryStore::new("second");
+    let counted = Arc::new(RecordStore::new(second));
+    run(machine.options(vec![Arc::new(machine.store.clone()), Arc::clone(&counted) as DynWriteStore])).await.unwrap();
+    let calls = counted.calls().len();
+    for (at, action) in (0..calls).map(|at| (at, counted.calls()[at].action)) {
+        let machine = self::machine().await;
+        let second = RecordStore::new(MemoryStore::new("second"));
+        let failing = second.with_faults(move |call| (call.index >= at).then_some(Fault::Fail(ErrorKind::Io)));
+        let summary = run(machine.options(vec![Arc::new(machine.store.clone()), Arc::new(failing)])).await;
+        let summary = summary.unwrap_or_else(|error| panic!("{at} {action:?}: {error:?}"));
+        assert_eq!((summary.seq, summary.stores[0].error.as_deref()), (Some(1), None), "{at} {action:?}");
+        assert!(machine.shows_a_head());
+    }
+}
+
+// ST-03
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_cannot_be_read_ends_the_run_before_the_rest_is_read() {
+    let fs = MemoryFs::new();
+    let machine = machine().await;
+    let fail_to_read = fs.clone();
+    fs.create_dir_all(Path::new("/data"), 0o755).unwrap();
+    for file in 0..200 {
+        fs.write_durable(Path::new(&format!("/data/{file:03}")), &[file as u8 + 1; 70_000], 0o644).unwrap();
+    }
+    let scan = crate::disk::scan::scan(&fs, Path::new("/data")).unwrap();
+    // It is cut after the scan: the thread that reads it fails, and the other one has 199 files to go.
+    fail_to_read.open(Path::new("/data/003"), Open::ReadWrite).unwrap().set_len(5).unwrap();
+    let store = machine.faulty(|_| None);
+    let options = Options { fs: Arc::new(fs), ..machine.options(vec![Arc::clone(&store) as DynWriteStore]) };
+    let targets = Arc::new(Targets::new(&options.stores, &[], Writing::Real).unwrap());
+    let error = pipeline::publish_chunks(&options, &targets, &Arc::default(), &scan).await.unwrap_err();
+    assert!(matches!(error, Error::Disk(crate::disk::Error::SourceChanged { .. })), "{error:?}");
+    let put = store.calls().iter().filter(|call| call.action == Action::Put).count();
+    assert!(put < 100, "{put} chunks were put");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_threads_than_the_runtime_has_are_no_deadlock() {
+    let machine = machine().await;
+    let options = Options { threads: 10_000, ..machine.options(vec![Arc::new(machine.store.clone())]) };
+    tokio::time::timeout(std::time::Duration::from_secs(60), run(options)).await.unwrap().unwrap();
+}
+
+// OP-06
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_went_backwards_publishes_nothing() {
+    let machine = machine().await;
+    let stores = || -> Vec<DynWriteStore> { vec![Arc::new(machine.store.clone())] };
+    run(machine.options(stores())).await.unwrap();
+    let before = machine.store.get(&crate::format::key::head(&"demo/generic".parse().unwrap()), 1 << 16).await.unwrap();
+    let early = now() - jiff::SignedDuration::from_mins(11);
+    let error = run(Options { now: early, ..machine.options(stores()) }).await.unwrap_err();
+    assert!(matches!(&error, Error::Catalog(error) if error.code() == "clock"), "{error:?}");
+    assert_eq!(machine.store.get(&crate::format::key::head(&"demo/generic".parse().unwrap()), 1 << 16).await.unwrap(), before);
+}
