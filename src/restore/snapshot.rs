@@ -34,7 +34,7 @@ pub(super) async fn choose(options: &Arc<Options>, state: &StateDir, place: &Pla
 
 /// Continues a partial restore: its signature, repo and channel are checked again, its expiry is not.
 fn continue_pinned(options: &Options, place: &Place, state: &StateDir, pinned: Snapshot) -> Result<Snapshot, Error> {
-    let path = || place.staging.as_ref().map(|staging| staging.path().to_owned()).unwrap_or_default();
+    let path = || place.partial.clone().unwrap_or_default();
     if *pinned.channel() != options.channel {
         return Err(Error::OtherChannel { path: path(), pinned: pinned.channel().clone(), asked: options.channel.clone() });
     }
@@ -93,6 +93,11 @@ impl Snapshot {
 
     pub(super) fn height(&self) -> Option<u64> {
         self.manifest.about().height
+    }
+
+    /// Whether a run that was asked for this has nothing more to do once this snapshot is in place.
+    pub(super) fn is_what_is_asked(&self, options: &Options) -> bool {
+        *self.channel() == options.channel && self.is(options.when.as_ref()) && options.partial == Partial::Continue
     }
 
     /// Whether `when` means this snapshot; nothing and `latest` may mean any.
