@@ -19,7 +19,7 @@ mod stores;
 mod values;
 mod verb;
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{ffi::OsString, process::ExitCode, time::Duration};
 
 pub use code::{Code, Exit};
 
@@ -39,7 +39,12 @@ fn run(cli: Cli) -> Exit {
     logging::start(cli.global.verbose);
     let output = Output::new(context::format(cli.global.json));
     let ended = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(run_verb(cli, output)),
+        Ok(runtime) => {
+            let ended = runtime.block_on(run_verb(cli, output));
+            // What still runs is not waited for by anybody: a look-up of a name, a read from a disk that does not answer.
+            runtime.shutdown_timeout(Duration::from_millis(500));
+            ended
+        }
         Err(e) => Err(Failure::from_error(Code::Error, &e).context("cannot start")),
     };
     match ended {
