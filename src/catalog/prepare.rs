@@ -64,7 +64,12 @@ async fn has_root(store: &DynWriteStore, version: u32, payload: Hash) -> Result<
 }
 
 async fn put_root(store: &DynWriteStore, version: u32, root: &Verified<crate::format::root::Root>) -> Result<(), Error> {
-    match store.put_new(&key::root(version), root.bytes().to_vec().into()).await? {
+    let put = store.put_new(&key::root(version), root.bytes().to_vec().into()).await?;
+    if put == Put::Existed {
+        // Another publisher may be about to show it; after our own sync it is there either way.
+        store.sync().await?;
+    }
+    match put {
         Put::Created => Ok(()),
         Put::Existed if has_root(store, version, root.hash()).await? => Ok(()),
         Put::Existed => Err(Error::StoredRoot { store: store.name().to_owned(), version, source: None }),
