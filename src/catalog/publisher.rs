@@ -13,8 +13,8 @@ use crate::{
     format::head::Head,
     store::{DynReadStore, DynWriteStore},
     trust::{
-        Answer, Inputs, Offer, RELEASE_DATE, Reason, Refusal, RootChain, SecretKey, Verified, check_clock, check_current, check_head, decide,
-        extend_chain, sign_head,
+        Answer, Inputs, Offer, RELEASE_DATE, Reason, Refusal, RootChain, SecretKey, Verified, check_clock, check_current, check_head,
+        decide, extend_chain, sign_head,
     },
     types::{ChannelName, Hash, Timestamp},
 };

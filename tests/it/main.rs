@@ -10,6 +10,7 @@ mod command;
 mod faults_doc;
 mod kill;
 mod layering;
+mod published;
 mod refusals_publish;
 mod refusals_restore;
 mod round_trip;
