@@ -89,7 +89,12 @@ mod tests {
 
     #[test]
     fn inside_a_mount_point_old_entries_go_and_foreign_ones_stay() {
-        let steps = steps(Place::Inside, None, &names(&["a", "b"]), &names(&["b", "c", ".qsync-partial", "lost+found", "b.qsync-old-0d197521d9a4"]));
+        let steps = steps(
+            Place::Inside,
+            None,
+            &names(&["a", "b"]),
+            &names(&["b", "c", ".qsync-partial", "lost+found", "b.qsync-old-0d197521d9a4"]),
+        );
         assert_eq!(steps, [step(Some("a"), "a"), step(Some("b"), "b"), step(None, "c")]);
     }
 

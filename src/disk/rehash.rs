@@ -73,14 +73,7 @@ pub(super) fn whole_files(
     })
 }
 
-fn whole_file(
-    fs: &dyn Fs,
-    dir: &Path,
-    manifest: &Manifest,
-    entry: &FileEntry,
-    stop: &Stop,
-    buffer: &mut Vec<u8>,
-) -> Result<Hash, Error> {
+fn whole_file(fs: &dyn Fs, dir: &Path, manifest: &Manifest, entry: &FileEntry, stop: &Stop, buffer: &mut Vec<u8>) -> Result<Hash, Error> {
     let shape = FileShape::new(entry.bytes, manifest.about().chunk_size);
     let read = |source| Error::io("read", dir.join(&entry.path))(source);
     let file = layout::open_beneath(fs, dir, &entry.path, Open::Read)?;

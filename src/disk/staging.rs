@@ -19,8 +19,7 @@ use std::{
 };
 
 use super::{
-    Error,
-    commit,
+    Error, commit,
     have::Have,
     journal::Journal,
     layout, lists, mounts,
@@ -230,7 +229,8 @@ impl Staging {
         if self.place == Place::Inside || !mounts::is_mount_point(&*self.fs, &self.target)? {
             return Ok(());
         }
-        let why = format!("a file system is mounted there since {} was made: unmount it, or start over with --discard", self.path.display());
+        let why =
+            format!("a file system is mounted there since {} was made: unmount it, or start over with --discard", self.path.display());
         Err(Error::TargetRefused { path: self.target.clone(), why })
     }
 
