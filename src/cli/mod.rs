@@ -10,6 +10,7 @@ mod config;
 mod context;
 mod env;
 mod exit;
+mod first_contact;
 mod logging;
 mod output;
 mod owner;

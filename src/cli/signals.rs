@@ -8,6 +8,7 @@ use std::{
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
+    ask,
     code::{Code, Exit},
     output,
 };
@@ -31,6 +32,9 @@ impl Signals {
         tokio::spawn(async move {
             let first = next(&mut interrupt, &mut terminate).await;
             received.get_or_init(|| first);
+            if ask::is_waiting() {
+                std::process::exit(i32::from(first.exit() as u8));
+            }
             output::stderr("stopping at the next safe point; once more to stop at once\n");
             stop.request();
             let second = next(&mut interrupt, &mut terminate).await;

@@ -166,13 +166,11 @@ fn lost(options: &Options, store: &DynWriteStore) -> Error {
     Error::Lost { channel: options.channel.clone(), store: store.name().to_owned() }
 }
 
-/// A store that cannot even be asked for its description fails here, so that the others go on without it.
+/// A store that does not answer fails here, so that the others go on without it.
 async fn fail_unreachable(options: &Options, targets: &Targets) -> Result<(), Error> {
     for (index, store) in options.stores.iter().enumerate() {
-        match store.get(&key::store_info(), key::STORE_INFO_MAX_BYTES).await {
-            Ok(_) => {}
-            Err(error) if error.kind == ErrorKind::NotFound => {}
-            Err(error) => targets.get(index).fail(error),
+        if let Err(error) = catalog::check_answers(store).await {
+            targets.get(index).fail(error);
         }
     }
     targets.any_alive()

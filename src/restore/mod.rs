@@ -97,7 +97,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, disk::Erro
 }
 
 /// What is restored, from where to where.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// The channel.
     pub channel: ChannelName,

@@ -6,7 +6,6 @@ mod cli_config;
 mod cli_help;
 mod cli_signals;
 mod cli_trust;
-mod command;
 mod faults_doc;
 mod kill;
 mod layering;

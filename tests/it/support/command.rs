@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsStr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
 };
 
@@ -21,6 +21,14 @@ impl Qsync {
             command.env_remove(name);
         }
         command.env("QSYNC_STATE_DIR", state_dir).env("QSYNC_CONFIG", "/dev/null").env("HOME", "/nonexistent").env_remove("RUST_LOG");
+        command.stdin(Stdio::null());
+        Self { command }
+    }
+
+    /// A call by a user whose home and working directory is `home`: no variables, and the configuration that lies there.
+    pub(crate) fn at_home(home: &Path, args: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_qsync"));
+        command.env_clear().env("HOME", home).env("PATH", "/usr/bin:/bin").current_dir(home).args(args);
         command.stdin(Stdio::null());
         Self { command }
     }
