@@ -8,6 +8,7 @@ mod cli_signals;
 mod cli_trust;
 mod command;
 mod faults_doc;
+mod json;
 mod kill;
 mod layering;
 mod refusals_publish;
