@@ -7,6 +7,7 @@ mod cli_help;
 mod cli_signals;
 mod cli_trust;
 mod faults_doc;
+mod json;
 mod kill;
 mod layering;
 mod published;
