@@ -11,5 +11,8 @@ mod kill;
 mod layering;
 mod refusals_publish;
 mod refusals_restore;
+mod restore_crash;
+mod restore_place;
+mod restore_sources;
 mod round_trip;
 mod support;
