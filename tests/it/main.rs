@@ -7,6 +7,7 @@ mod cli_help;
 mod cli_signals;
 mod cli_trust;
 mod command;
+mod first_contact;
 mod kill;
 mod layering;
 mod refusals_publish;

@@ -138,3 +138,14 @@ fn sixty_four_file_handles_are_enough() {
         fs::remove_dir_all(world.target()).unwrap();
     }
 }
+
+// ST-16
+#[test]
+fn a_limit_on_the_length_of_files_is_an_error_and_not_the_end_by_a_signal() {
+    let (world, pin) = published();
+    let limited = world.restore_command(&pin).below("sh", &["-c", "ulimit -f 4096 && exec \"$@\"", "sh"]);
+    let stderr = limited.fails_with(1);
+    assert!(stderr.contains("File too large"), "{stderr}");
+    world.restore_command(&pin).summary();
+    tree::assert_same(&world.path("data"), &world.target());
+}

@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsStr,
+    io::Write,
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
 };
@@ -36,6 +37,28 @@ impl Qsync {
             };
         }
         Self { command }
+    }
+
+    /// Runs it on a terminal of its own, at which somebody types `typed`. Gives the exit code and all that the terminal shows.
+    /// Arguments must not need quoting.
+    pub(crate) fn on_a_terminal(self, typed: &str) -> (Option<i32>, String) {
+        let words: Vec<_> =
+            std::iter::once(self.command.get_program()).chain(self.command.get_args()).map(OsStr::to_string_lossy).collect();
+        let line = words.join(" ");
+        let terminal = Command::new("script")
+            .args(["-qec", &line, "/dev/null"])
+            .envs(self.variables())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn();
+        let mut terminal = terminal.unwrap();
+        terminal.stdin.as_mut().unwrap().write_all(typed.as_bytes()).unwrap();
+        let output = terminal.wait_with_output().unwrap();
+        (output.status.code(), text(&output.stdout))
+    }
+
+    fn variables(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        self.command.get_envs().filter_map(|(name, value)| Some((name, value?)))
     }
 
     /// Adds an argument.
