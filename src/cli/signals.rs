@@ -29,6 +29,8 @@ impl Signals {
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         // A terminal that goes away ends nothing: once installed, tokio's handler stays for good and only swallows the signal.
         drop(signal(SignalKind::hangup())?);
+        // A file that grows over a limit of the shell is an error of that write, not the end of the run.
+        drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
         tokio::spawn(async move {
             let first = next(&mut interrupt, &mut terminate).await;
             received.get_or_init(|| first);

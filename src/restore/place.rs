@@ -95,14 +95,14 @@ impl Place {
     /// Refuses before the first data byte: the target is occupied, in use or holds a node's identity, or there is no room.
     pub(super) async fn check(&self, options: &Arc<Options>, snapshot: &Snapshot) -> Result<(), Error> {
         let (given, target, manifest) = (Arc::clone(options), self.target.clone(), Arc::clone(&snapshot.manifest));
-        let (partial, staging) = (self.partial.clone(), self.staging.clone());
+        let (partial, staging) = (self.partial.clone(), self.staging.clone().filter(|_| self.pin.is_some()));
         blocking(move || {
             let occupied = match given.existing {
                 Existing::Refuse => Occupied::Refuse,
                 Existing::Replace | Existing::ReplaceKeepingOld => Occupied::Allow,
             };
             target::check_content(&*given.fs, &target, &manifest, occupied)?;
-            if let Some(staging) = &staging {
+            if let Some(staging) = staging {
                 staging.check_place()?;
             }
             if let Some(text) = in_use::check_target(&target)? {
