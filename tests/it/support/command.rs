@@ -87,6 +87,18 @@ impl Qsync {
         self
     }
 
+    /// The same call as the last arguments of another program, `strace` or `unshare`.
+    pub(crate) fn inside(&self, mut program: Command) -> Command {
+        program.arg(self.command.get_program()).args(self.command.get_args()).stdin(Stdio::null());
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => program.env(name, value),
+                None => program.env_remove(name),
+            };
+        }
+        program
+    }
+
     /// Starts it and leaves it running; its output is read by the caller.
     pub(crate) fn spawn(mut self) -> Child {
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
