@@ -102,7 +102,7 @@ fn collect(value: &Value, path: &str, known: &BTreeSet<String>, fields: &mut BTr
                 collect(value, &below, known, fields);
             }
         }
-        _ => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {}
     }
 }
 
