@@ -15,7 +15,7 @@ use std::{
 
 use rustix::process::{Flock, FlockType};
 
-use super::Error;
+use super::{Error, plan};
 use crate::fs::lease;
 
 /// Names of lock files. All others are found by who has them open.
@@ -122,6 +122,10 @@ fn lock_files_below(dir: &Path, depth: usize, found: &mut Vec<PathBuf>) -> io::R
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let kind = entry.file_type()?;
+        // The lock in there is qsync's own, and says nothing of a node.
+        if entry.file_name() == plan::INSIDE_NAME {
+            continue;
+        }
         if kind.is_dir() && depth > 0 {
             lock_files_below(&entry.path(), depth - 1, found)?;
         } else if kind.is_file() && LOCK_FILES.iter().any(|name| entry.file_name() == *name) {

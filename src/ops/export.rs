@@ -78,7 +78,7 @@ pub enum Error {
 /// Writes the snapshot as a tar to `out`.
 ///
 /// # Errors
-/// [`Error`]
+/// [`enum@Error`]
 pub async fn export(
     snapshot: &OpenSnapshot,
     sources: &Arc<Sources>,

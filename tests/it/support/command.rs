@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsStr,
+    io::Write,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
 };
@@ -31,6 +32,41 @@ impl Qsync {
         command.env_clear().env("HOME", home).env("PATH", "/usr/bin:/bin").current_dir(home).args(args);
         command.stdin(Stdio::null());
         Self { command }
+    }
+
+    /// The same call, run by another program: its arguments come first.
+    pub(crate) fn below(self, program: &str, arguments: &[&str]) -> Self {
+        let mut command = Command::new(program);
+        command.args(arguments).arg(self.command.get_program()).args(self.command.get_args()).stdin(Stdio::null());
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        Self { command }
+    }
+
+    /// Runs it on a terminal of its own, at which somebody types `typed`. Gives the exit code and all that the terminal shows.
+    /// Arguments must not need quoting.
+    pub(crate) fn on_a_terminal(self, typed: &str) -> (Option<i32>, String) {
+        let words: Vec<_> =
+            std::iter::once(self.command.get_program()).chain(self.command.get_args()).map(OsStr::to_string_lossy).collect();
+        let line = words.join(" ");
+        let terminal = Command::new("script")
+            .args(["-qec", &line, "/dev/null"])
+            .envs(self.variables())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn();
+        let mut terminal = terminal.unwrap();
+        terminal.stdin.as_mut().unwrap().write_all(typed.as_bytes()).unwrap();
+        let output = terminal.wait_with_output().unwrap();
+        (output.status.code(), text(&output.stdout))
+    }
+
+    fn variables(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        self.command.get_envs().filter_map(|(name, value)| Some((name, value?)))
     }
 
     /// Adds an argument.

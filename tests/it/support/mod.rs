@@ -3,7 +3,9 @@
 pub(crate) mod command;
 pub(crate) mod database;
 pub(crate) mod server;
+pub(crate) mod trace;
 pub(crate) mod tree;
+pub(crate) mod web;
 
 use std::path::{Path, PathBuf};
 
