@@ -36,14 +36,17 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     ExitCode::from(if exit == Exit::Ok && output::lost() { Exit::Error } else { exit } as u8)
 }
 
+/// How long threads that are still at work when a command has ended may go on.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 fn run(cli: Cli) -> Exit {
     logging::start(cli.global.verbose);
     let output = Output::new(context::format(cli.global.json));
     let ended = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
             let ended = runtime.block_on(run_verb(cli, output));
-            // What still runs is not waited for by anybody: a look-up of a name, a read from a disk that does not answer.
-            runtime.shutdown_timeout(Duration::from_millis(500));
+            // A thread may hang on a disk, or on a pipe that nobody reads; whatever it does survives a process that ends.
+            runtime.shutdown_timeout(PATIENCE);
             ended
         }
         Err(e) => Err(Failure::from_error(Code::Error, &e).context("cannot start")),

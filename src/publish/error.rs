@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::{catalog, disk, format::frame::FrameError, format::manifest::ManifestError, store, types::Hash};
+use crate::{catalog, disk, format::frame::FrameError, format::manifest::ManifestError, store};
 
 /// Why a run did not publish to any store.
 #[derive(Debug, Error)]
@@ -41,21 +41,6 @@ pub enum Error {
     /// What was scanned does not make a valid manifest.
     #[error("the data directory does not make a valid manifest")]
     Manifest(#[source] ManifestError),
-    /// A store does not give back what was put.
-    #[error("{store} does not give back what was put: {key}: expected {expected}, found {found}")]
-    ReadBack {
-        /// The store.
-        store: String,
-        /// The object.
-        key: String,
-        /// The hash of what was put.
-        expected: Hash,
-        /// The hash of what came back.
-        found: Hash,
-    },
-    /// A store failed where no other could stand in.
-    #[error("a store failed")]
-    Store(#[source] Box<store::Error>),
     /// Every store failed.
     #[error("every store failed: {}", lines.join("; "))]
     AllStoresFailed {

@@ -1,4 +1,4 @@
-//! The fixed distance between the cuts of a file (02-format 2.2).
+//! The fixed distance between the cuts of a file (docs/format.md, 2.2).
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;

@@ -1,4 +1,4 @@
-//! The path of a file or directory inside a snapshot (02-format 2.4, path grammar).
+//! The path of a file or directory inside a snapshot (docs/format.md, 2.4).
 
 use std::{borrow::Borrow, fmt, path::Path, str::FromStr};
 

@@ -14,6 +14,7 @@ use crate::{
         values::{ChunkSizeArg, Span},
     },
     publish::{self, Options, StoreSummary, Summary},
+    store::Create,
     types::{ChannelName, ChunkSize, RelPath},
 };
 
@@ -60,7 +61,7 @@ pub(crate) struct PublishArgs {
     #[arg(long, value_name = "SIZE")]
     chunk_size: Option<ChunkSizeArg>,
     /// zstd level [default: 1]
-    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(i32).range(1..=22))]
+    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(i32).range(1..=19))]
     level: Option<i32>,
     /// Threads that hash and compress [default: all cores]
     #[arg(long, value_name = "COUNT")]
@@ -89,7 +90,7 @@ async fn options(args: PublishArgs, context: &Context) -> Result<Options, Failur
     let configured = context.config.channel(&args.channel);
     let allow_secrets = env::list(args.allow_secret.clone(), "QSYNC_ALLOW_SECRET", &[]);
     let data_dir = data_dir(&args, &configured)?;
-    let (stores, unopened) = context.targets_that_open(&env::list(args.to, "QSYNC_TO", &configured.to)).await?;
+    let (stores, unopened) = context.targets_that_open(&env::list(args.to, "QSYNC_TO", &configured.to), Create::Yes).await?;
     Ok(Options {
         data_dir,
         stores,

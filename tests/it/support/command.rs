@@ -3,7 +3,7 @@
 use std::{
     ffi::OsStr,
     io::Write,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
 };
 
@@ -59,6 +59,14 @@ impl Qsync {
 
     fn variables(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
         self.command.get_envs().filter_map(|(name, value)| Some((name, value?)))
+    }
+
+    /// A call by a user whose home and working directory is `home`: no variables, and the configuration that lies there.
+    pub(crate) fn at_home(home: &Path, args: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_qsync"));
+        command.env_clear().env("HOME", home).env("PATH", "/usr/bin:/bin").current_dir(home).args(args);
+        command.stdin(Stdio::null());
+        Self { command }
     }
 
     /// Adds an argument.

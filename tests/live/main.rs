@@ -1,0 +1,15 @@
+//! qsync beside real programs: web servers, databases, and the stock tools that the documentation names.
+//!
+//! `tests/run` installs them and runs this; `cargo test` alone leaves it out.
+
+#![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
+
+mod nginx;
+mod outages;
+mod over_nginx;
+mod programs;
+mod rocks_db;
+mod stock_tools;
+#[path = "../it/support/mod.rs"]
+#[expect(dead_code, reason = "what only the other tests need")]
+mod support;
