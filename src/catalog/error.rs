@@ -6,7 +6,7 @@ use super::state_dir::StateError;
 use crate::{
     format::head::{Release, SnapshotRef},
     store,
-    trust::{ManifestDefect, Refusal, RootDefect, SignError},
+    trust::{ManifestDefect, Reason, Refusal, RootDefect, SignError},
     types::{ChannelName, Hash, When},
 };
 
@@ -169,6 +169,15 @@ impl Error {
             Self::Store(_) => "store",
             Self::Task(_) => "internal",
         }
+    }
+
+    /// Id and name of the repository that the sources hold, when it is the only one and this machine trusts none of theirs.
+    #[must_use]
+    pub fn unknown_repo(&self) -> Option<(Hash, &str)> {
+        let (Self::Refused { source: refusal, .. } | Self::NoRoots(refusal)) = self else { return None };
+        let Reason::UnknownRepo { found } = &refusal.reason else { return None };
+        let [(repo, name)] = found.as_slice() else { return None };
+        Some((*repo, name))
     }
 
     /// What each source offered or answered, one line each.

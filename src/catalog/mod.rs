@@ -33,7 +33,7 @@ pub use init::{Initialised, init};
 pub use manifest::{fetch_list, fetch_manifest, select};
 pub use open::{OpenChannel, open_channel, open_roots};
 pub use pinned::{Kept, check_pinned};
-pub use prepare::prepare_store;
+pub use prepare::{check_answers, prepare_store};
 pub use publisher::Publisher;
 pub use refresh::{Refreshed, refresh};
 pub use repos::{Forgotten, Pinned};

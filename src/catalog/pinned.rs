@@ -3,7 +3,7 @@
 use super::{Error, StateDir};
 use crate::{
     format::{head::SnapshotRef, manifest::Manifest},
-    trust::{self, ManifestDefect, Reason, Refusal, RootChain, Verified, check_head, verify_manifest},
+    trust::{self, ManifestDefect, Reason, Refusal, RepoState, RootChain, Verified, check_head, verify_manifest},
     types::{ChannelName, Hash},
 };
 
@@ -42,8 +42,11 @@ fn chain(state: &StateDir, pin: Option<Hash>, roots: &[Vec<u8>]) -> Result<Resul
     if let Some(pinned) = pin.filter(|pinned| *pinned != found) {
         return Ok(Err(Reason::PinMismatch { pinned, found }));
     }
-    let Some(known) = state.repo(found)? else {
-        return Ok(Err(Reason::UnknownRepo { found: vec![(found, root.name)] }));
+    let known = match state.repo(found)? {
+        Some(known) => known,
+        // Named for this run: enough for a machine whose state directory is lost.
+        None if pin == Some(found) => RepoState::default(),
+        None => return Ok(Err(Reason::UnknownRepo { found: vec![(found, root.name)] })),
     };
     let newest = if known.roots.len() > roots.len() { &known.roots } else { roots };
     let damaged = |problem: String| Reason::State { repo: found, problem };

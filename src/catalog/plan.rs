@@ -8,6 +8,9 @@ use crate::{
     types::{ChannelName, Hash, Timestamp},
 };
 
+/// Most earlier snapshots that a head names: more would not fit into what readers accept of a head.
+const MAX_OLDER: usize = 64;
+
 /// Everything that the next head depends on.
 #[derive(Clone, Debug)]
 pub struct NextHead<'a> {
@@ -25,7 +28,7 @@ pub struct NextHead<'a> {
     pub lifetime_secs: u64,
     /// How long a snapshot stays fetchable after the last head that named it, hours.
     pub window_hours: u32,
-    /// Snapshots to keep beside the newest.
+    /// Snapshots to keep beside the newest; at most 64 are kept.
     pub keep_last: usize,
     /// The newest snapshot.
     pub snapshot: Newest,
@@ -83,7 +86,7 @@ pub fn next_head(next: NextHead<'_>) -> Result<Head, PlanError> {
 fn older(previous: Option<&Head>, newest: &Newest, keep_last: usize, until: Timestamp) -> Vec<Older> {
     let Some(previous) = previous else { return Vec::new() };
     let all = std::iter::once(retired(&previous.snapshot, until)).chain(previous.older.iter().cloned());
-    let kept = all.filter(|older| older.manifest != newest.manifest).take(keep_last);
+    let kept = all.filter(|older| older.manifest != newest.manifest).take(keep_last.min(MAX_OLDER));
     kept.map(|older| Older { until: older.until.max(until), ..older }).collect()
 }
 
@@ -109,7 +112,7 @@ fn later(now: Timestamp, lifetime_secs: u64) -> Result<Timestamp, PlanError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::head::sample;
+    use crate::format::{head::sample, payload::Payload as _};
 
     const NOW: Timestamp = Timestamp::constant(1_800_000_000, 0);
 
@@ -151,6 +154,18 @@ mod tests {
         assert_eq!(ids(&head), [Hash::of(b"2"), Hash::of(b"1")]);
         assert!(head.older.iter().all(|older| older.until == NOW + SignedDuration::from_hours(72)));
         assert_eq!(ids(&next(Some(&head), b"4", 0)), []);
+    }
+
+    #[test]
+    fn a_head_with_as_many_snapshots_as_there_can_be_is_still_read() {
+        let mut head = next(None, b"0", usize::MAX);
+        for manifest in 1..200_u32 {
+            head = next(Some(&head), &manifest.to_le_bytes(), usize::MAX);
+        }
+        assert_eq!(ids(&head).len(), MAX_OLDER);
+        // In an envelope it is a third longer, and a signature.
+        let bytes = head.to_bytes().unwrap().len() as u64;
+        assert!(bytes * 3 / 2 < crate::format::key::HEAD_MAX_BYTES, "{bytes}");
     }
 
     #[test]

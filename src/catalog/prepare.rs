@@ -6,7 +6,7 @@ use crate::{
         key,
         store_info::{Cas, StoreInfo},
     },
-    store::{DynWriteStore, ErrorKind, Put, Swap},
+    store::{self, DynWriteStore, ErrorKind, Put, Swap},
     trust::{Envelope, RootChain, Verified, repo_of},
     types::Hash,
 };
@@ -29,6 +29,17 @@ pub async fn prepare_store(store: &DynWriteStore, chain: &RootChain) -> Result<(
         store.sync().await?;
     }
     describe(store, chain.repo()).await
+}
+
+/// Asks a store for something, to learn whether it answers at all: one that does not is left out, and the others go on.
+///
+/// # Errors
+/// Whatever the store says, but for that the object is absent.
+pub async fn check_answers(store: &DynWriteStore) -> Result<(), store::Error> {
+    match store.get(&key::store_info(), key::STORE_INFO_MAX_BYTES).await {
+        Err(error) if error.kind != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// The repository that a store says it holds; `None` when it is empty.
@@ -64,7 +75,12 @@ async fn has_root(store: &DynWriteStore, version: u32, payload: Hash) -> Result<
 }
 
 async fn put_root(store: &DynWriteStore, version: u32, root: &Verified<crate::format::root::Root>) -> Result<(), Error> {
-    match store.put_new(&key::root(version), root.bytes().to_vec().into()).await? {
+    let put = store.put_new(&key::root(version), root.bytes().to_vec().into()).await?;
+    if put == Put::Existed {
+        // Another publisher may be about to show it; after our own sync it is there either way.
+        store.sync().await?;
+    }
+    match put {
         Put::Created => Ok(()),
         Put::Existed if has_root(store, version, root.hash()).await? => Ok(()),
         Put::Existed => Err(Error::StoredRoot { store: store.name().to_owned(), version, source: None }),

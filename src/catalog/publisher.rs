@@ -13,8 +13,8 @@ use crate::{
     format::head::Head,
     store::{DynReadStore, DynWriteStore},
     trust::{
-        Answer, Inputs, Offer, RELEASE_DATE, Reason, Refusal, RootChain, SecretKey, Verified, check_current, check_head, decide,
-        extend_chain, sign_head,
+        Answer, Inputs, Offer, RELEASE_DATE, Reason, Refusal, RootChain, SecretKey, Verified, check_clock, check_current, check_head,
+        decide, extend_chain, sign_head,
     },
     types::{ChannelName, Hash, Timestamp},
 };
@@ -33,12 +33,15 @@ impl Publisher {
     ///
     /// # Errors
     /// [`Error::NoRepo`]; [`Error::OtherRepo`] when the stores hold different ones; [`Error::State`] when keys are
-    /// missing or exposed; [`Error::CannotPublish`] when the newest root has expired.
+    /// missing or exposed; [`Error::CannotPublish`] when the newest root has expired or the clock is behind what was seen: readers would
+    /// refuse what is signed.
     pub async fn open(stores: &[DynWriteStore], state: &StateDir, now: Timestamp) -> Result<Self, Error> {
         let repo = match common_repo(stores).await? {
             Some(repo) => repo,
             None => blocking(state, |state| Ok(sole_repo(state))).await??,
         };
+        let seen = blocking(state, move |state| state.repo(repo)).await?.ok_or(Error::NoRepo)?;
+        check_clock(now, RELEASE_DATE, seen.last_time).map_err(|refusal| Error::CannotPublish(Box::new(refusal)))?;
         let chain = newest_chain(stores, state, repo).await?;
         let root = chain.newest().clone();
         if root.expires <= now {

@@ -1,7 +1,8 @@
 //! The same snapshot under a new head: for the days on which nothing new is published.
 
 use super::{
-    Error, Publisher, StateDir,
+    Error, Publisher, StateDir, StoreHead, check_answers,
+    open::blocking,
     plan::{self, NextHead},
     prepare_store, read_head, write_head,
 };
@@ -23,12 +24,12 @@ pub struct Refreshed {
     pub failures: Vec<store::Error>,
 }
 
-/// Signs the snapshot that the newest head names again, with the next number and a new expiry, and moves every store to it, the first
-/// one first.
+/// Signs the snapshot that the newest head names again, with the next number and a new expiry, and moves every store to it. The first
+/// one that can be moved decides a race with another publisher.
 ///
 /// # Errors
-/// [`Error::UnknownChannel`] when no store has a head of ours; [`Error::Store`] when the first store fails or another publisher was faster
-/// there; as [`Publisher::open`].
+/// [`Error::UnknownChannel`] when no store has a head of ours; [`Error::Store`] when every store fails or another publisher was faster;
+/// [`Error::State`] while this machine publishes the channel; as [`Publisher::open`].
 pub async fn refresh(
     stores: &[DynWriteStore],
     channel: &ChannelName,
@@ -36,31 +37,88 @@ pub async fn refresh(
     now: Timestamp,
     lifetime_secs: u64,
 ) -> Result<Refreshed, Error> {
-    let publisher = Publisher::open(stores, state, now).await?;
+    let locked = channel.clone();
+    // A publish of this channel would lose its race against a refresh, after hours of work.
+    let _lock = blocking(state, move |state| state.lock_channel(&locked)).await?;
+    let mut failures = Vec::new();
+    let stores = answering(stores, &mut failures).await?;
+    let publisher = Publisher::open(&stores, state, now).await?;
+    let found = read_heads(&stores, &publisher, channel, &mut failures).await?;
+    let head = sign_again(&publisher, channel, &found, now, lifetime_secs).await?;
+    let moved = advance(&found, &head, &mut failures).await?;
+    publisher.remember(&head, now).await?;
+    Ok(Refreshed { head, stores: moved, failures })
+}
+
+async fn answering(stores: &[DynWriteStore], failures: &mut Vec<store::Error>) -> Result<Vec<DynWriteStore>, Error> {
+    let mut answering = Vec::new();
+    for store in stores {
+        match check_answers(store).await {
+            Ok(()) => answering.push(DynWriteStore::clone(store)),
+            Err(error) => failures.push(error),
+        }
+    }
+    any_or_first(answering, failures)
+}
+
+async fn read_heads<'a>(
+    stores: &'a [DynWriteStore],
+    publisher: &Publisher,
+    channel: &ChannelName,
+    failures: &mut Vec<store::Error>,
+) -> Result<Vec<(&'a DynWriteStore, StoreHead)>, Error> {
     let mut found = Vec::new();
     for store in stores {
-        prepare_store(store, publisher.chain()).await?;
-        found.push(read_head(store, publisher.chain(), channel).await?);
-    }
-    let heads: Vec<&Verified<Head>> = found.iter().filter_map(|found| found.head.as_ref()).collect();
-    let unknown = || Error::UnknownChannel { channel: channel.clone(), nearest: Vec::new(), lines: Vec::new() };
-    let newest = heads.iter().max_by_key(|head| head.seq).ok_or_else(unknown)?;
-    let seen = publisher.last_seen(channel).await?;
-    let seq = plan::next_seq(heads.iter().copied().chain(seen.as_ref()).map(|head| &**head))?;
-    let next = again(newest, seq, publisher.chain().newest().version, now, lifetime_secs);
-    let head = publisher.sign(&plan::next_head(next)?, now)?;
-    let (mut moved, mut failures) = (Vec::new(), Vec::new());
-    for (store, found) in stores.iter().zip(&found) {
-        match write_head(store, found.tag.as_ref(), &head).await {
-            Ok(Swap::Done(_)) => moved.push(store.name().to_owned()),
-            Ok(Swap::Lost) if moved.is_empty() => return Err(lost(store, channel).into()),
-            Ok(Swap::Lost) => failures.push(lost(store, channel)),
-            Err(Error::Store(error)) if !moved.is_empty() => failures.push(error),
+        let read = async {
+            prepare_store(store, publisher.chain()).await?;
+            read_head(store, publisher.chain(), channel).await
+        };
+        match read.await {
+            Ok(head) => found.push((store, head)),
+            Err(Error::Store(error)) => failures.push(error),
             Err(error) => return Err(error),
         }
     }
-    publisher.remember(&head, now).await?;
-    Ok(Refreshed { head, stores: moved, failures })
+    any_or_first(found, failures)
+}
+
+async fn sign_again(
+    publisher: &Publisher,
+    channel: &ChannelName,
+    found: &[(&DynWriteStore, StoreHead)],
+    now: Timestamp,
+    lifetime_secs: u64,
+) -> Result<Verified<Head>, Error> {
+    let heads = || found.iter().filter_map(|(_, found)| found.head.as_ref());
+    let unknown = || Error::UnknownChannel { channel: channel.clone(), nearest: Vec::new(), lines: Vec::new() };
+    let newest = heads().max_by_key(|head| head.seq).ok_or_else(unknown)?;
+    let seen = publisher.last_seen(channel).await?;
+    let seq = plan::next_seq(heads().chain(seen.as_ref()).map(|head| &**head))?;
+    let next = again(newest, seq, publisher.chain().newest().version, now, lifetime_secs);
+    publisher.sign(&plan::next_head(next)?, now)
+}
+
+async fn advance(
+    found: &[(&DynWriteStore, StoreHead)],
+    head: &Verified<Head>,
+    failures: &mut Vec<store::Error>,
+) -> Result<Vec<String>, Error> {
+    let mut moved = Vec::new();
+    for (store, found) in found {
+        match write_head(store, found.tag.as_ref(), head).await {
+            Ok(Swap::Done(_)) => moved.push(store.name().to_owned()),
+            Ok(Swap::Lost) if moved.is_empty() => return Err(lost(store, &head.channel).into()),
+            Ok(Swap::Lost) => failures.push(lost(store, &head.channel)),
+            Err(Error::Store(error)) => failures.push(error),
+            Err(error) => return Err(error),
+        }
+    }
+    any_or_first(moved, failures)
+}
+
+/// What is left, or the first failure when nothing is.
+fn any_or_first<T>(left: Vec<T>, failures: &mut Vec<store::Error>) -> Result<Vec<T>, Error> {
+    if left.is_empty() && !failures.is_empty() { Err(failures.swap_remove(0).into()) } else { Ok(left) }
 }
 
 fn again(newest: &Head, seq: u64, root_version: u32, now: Timestamp, lifetime_secs: u64) -> NextHead<'_> {

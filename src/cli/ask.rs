@@ -1,8 +1,19 @@
 //! Questions to the user. Never asked, and never waited for, unless somebody is there to answer.
 
-use std::io::{self, BufRead};
+use std::{
+    io::{self, BufRead},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use super::{code::Code, exit::Failure, output};
+
+/// Whether a question waits for its answer: nothing is being done meanwhile, so a signal may end the program at once.
+static WAITING: AtomicBool = AtomicBool::new(false);
+
+/// Whether a question waits for its answer.
+pub(crate) fn is_waiting() -> bool {
+    WAITING.load(Ordering::Relaxed)
+}
 
 /// Goes on only when the user agrees: by `--yes`, or by answering on the terminal.
 ///
@@ -18,7 +29,9 @@ pub(crate) fn confirm(question: &str, yes: bool) -> Result<(), Failure> {
     }
     output::stderr(&format!("{question} [y/N] "));
     let mut answer = String::new();
+    WAITING.store(true, Ordering::Relaxed);
     let read = io::stdin().lock().read_line(&mut answer);
+    WAITING.store(false, Ordering::Relaxed);
     match answer.trim().to_ascii_lowercase().as_str() {
         "y" | "yes" if read.is_ok() => Ok(()),
         _ => Err(Failure::new(Code::NotConfirmed, "not confirmed")),

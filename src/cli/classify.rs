@@ -28,18 +28,21 @@ impl Classify for publish::Error {
         match self {
             Self::Disk(error) => error.classify(),
             Self::Catalog(error) => error.classify(),
-            Self::Store(error) | Self::AllStoresFailed { first: Some(error), .. } => error.classify(),
+            Self::AllStoresFailed { first: Some(error), .. } => error.classify(),
             Self::NoStores | Self::AllStoresFailed { first: None, .. } => (Code::Usage, one("add --to with a store")),
             Self::TooManyStores { .. } => (Code::Usage, one("publish to some of them, and to the others in another run")),
             Self::Lower { .. } => (Code::HeightBelowHead, one("wait until the node has caught up, or publish another channel")),
             Self::Encode(_) => (Code::Error, Vec::new()),
             Self::Miscomputed => (Code::Error, one("test this machine's memory before it publishes anything")),
             Self::Manifest(_) => (Code::Error, one("publish a directory that fits the limits in docs/format.md")),
-            Self::ReadBack { .. } => (Code::Defect, one("the store damages what it is given: check its disk and network")),
             Self::Lost { .. } => (Code::LostRace, one("run the same command again: it goes on from the new head")),
             Self::Interrupted => (Code::Interrupted, Vec::new()),
             Self::WorkerDied => (Code::Error, one("this is a mistake in qsync: please report it")),
         }
+    }
+
+    fn details(&self) -> Vec<String> {
+        if let Self::Catalog(error) = self { error.details() } else { Vec::new() }
     }
 }
 
@@ -64,6 +67,10 @@ impl Classify for restore::Error {
             Self::WorkerDied => (Code::Error, one("this is a mistake in qsync: please report it")),
         }
     }
+
+    fn details(&self) -> Vec<String> {
+        if let Self::Catalog(error) = self { error.details() } else { Vec::new() }
+    }
 }
 
 impl Classify for restore::verify::Error {
@@ -83,6 +90,10 @@ impl Classify for list::Error {
             Self::NoChannels { .. } => (Code::NotFound, one("check the address: a store has an index.json once something is published")),
             Self::Catalog(error) => error.classify(),
         }
+    }
+
+    fn details(&self) -> Vec<String> {
+        if let Self::Catalog(error) = self { error.details() } else { Vec::new() }
     }
 }
 
@@ -112,6 +123,10 @@ impl Classify for export::Error {
             Self::Interrupted => (Code::Interrupted, one("the archive is not complete: do not use it")),
             Self::WorkerDied => (Code::Error, one("this is a mistake in qsync: please report it")),
         }
+    }
+
+    fn details(&self) -> Vec<String> {
+        if let Self::Catalog(error) = self { error.details() } else { Vec::new() }
     }
 }
 

@@ -106,8 +106,12 @@ impl Context {
     ///
     /// # Errors
     /// When none can be, or one of them names nothing.
-    pub(crate) async fn targets_that_open(&self, words: &[String]) -> Result<(Vec<DynWriteStore>, Vec<store::Error>), Failure> {
-        stores::open_targets_that_can(words, &self.config, &self.fs).await
+    pub(crate) async fn targets_that_open(
+        &self,
+        words: &[String],
+        create: Create,
+    ) -> Result<(Vec<DynWriteStore>, Vec<store::Error>), Failure> {
+        stores::open_targets_that_can(words, create, &self.config, &self.fs).await
     }
 
     /// Waits for `work`, but drops it when somebody asks to stop: for work that leaves nothing half done.

@@ -10,6 +10,7 @@ mod config;
 mod context;
 mod env;
 mod exit;
+mod first_contact;
 mod logging;
 mod output;
 mod owner;
@@ -19,7 +20,7 @@ mod stores;
 mod values;
 mod verb;
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{ffi::OsString, process::ExitCode, time::Duration};
 
 pub use code::{Code, Exit};
 
@@ -41,11 +42,19 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     ExitCode::from(if exit == Exit::Ok && output::lost() { Exit::Error } else { exit } as u8)
 }
 
+/// How long threads that are still at work when a command has ended may go on.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 fn run(cli: Cli) -> Exit {
     logging::start(cli.global.verbose);
     let output = output_of(&cli);
     let ended = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(run_verb(cli, output)),
+        Ok(runtime) => {
+            let ended = runtime.block_on(run_verb(cli, output));
+            // A thread may hang on a disk, or on a pipe that nobody reads; whatever it does survives a process that ends.
+            runtime.shutdown_timeout(PATIENCE);
+            ended
+        }
         Err(e) => Err(Failure::from_error(Code::Error, &e).context("cannot start")),
     };
     match ended {

@@ -8,6 +8,7 @@ use std::{
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
+    ask,
     code::{Code, Exit},
     output,
 };
@@ -28,9 +29,14 @@ impl Signals {
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         // A terminal that goes away ends nothing: once installed, tokio's handler stays for good and only swallows the signal.
         drop(signal(SignalKind::hangup())?);
+        // A file that grows over a limit of the shell is an error of that write, not the end of the run.
+        drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
         tokio::spawn(async move {
             let first = next(&mut interrupt, &mut terminate).await;
             received.get_or_init(|| first);
+            if ask::is_waiting() {
+                std::process::exit(i32::from(first.exit() as u8));
+            }
             output::stderr("stopping at the next safe point; once more to stop at once\n");
             stop.request();
             let second = next(&mut interrupt, &mut terminate).await;

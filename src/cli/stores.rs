@@ -41,18 +41,19 @@ pub(crate) async fn open_targets(
     Ok(targets)
 }
 
-/// Opens stores to publish to, making what is missing. One that cannot be opened does not keep the others from being published to.
+/// Opens stores to write to. One that cannot be opened does not keep the others from being written to.
 ///
 /// # Errors
 /// When there is none, one of them names nothing, or not one can be opened.
 pub(crate) async fn open_targets_that_can(
     words: &[String],
+    create: Create,
     config: &Config,
     fs: &Arc<dyn Fs>,
 ) -> Result<(Vec<DynWriteStore>, Vec<store::Error>), Failure> {
     let (mut targets, mut failures) = (Vec::new(), Vec::new());
     for url in locate_all("--to", words, config)? {
-        match url.open_write(Arc::clone(fs), Create::Yes).await {
+        match url.open_write(Arc::clone(fs), create).await {
             Ok(store) => targets.push(patient(store)),
             Err(error) => failures.push(error),
         }

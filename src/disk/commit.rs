@@ -11,10 +11,15 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{Error, swap::Old};
-use crate::{fs::Fs, types::Hash};
+use crate::{
+    fs::{Fs, Rename},
+    types::Hash,
+};
 
 const FORMAT: &str = "qsync-commit/1";
-const FILE: &str = "commit";
+pub(super) const FILE: &str = "commit";
+/// What the record is called once the swap is made and remembered: only removing is left then.
+pub(super) const DONE: &str = "done";
 const MAX_BYTES: u64 = 64 << 20;
 
 /// All renames of one swap.
@@ -59,6 +64,13 @@ impl Commit {
         // Paths that are no UTF-8 cannot be written down, so they cannot be swapped.
         let text = serde_json::to_vec_pretty(self).map_err(unreadable)?;
         fs.write_durable(&path, &text, 0o600).map_err(Error::io("write", &path))
+    }
+
+    /// Notes durably that the swap is made and remembered: from now on the staging directory holds nothing that anybody needs.
+    pub(super) fn close(fs: &dyn Fs, staging: &Path) -> Result<(), Error> {
+        let (path, done) = (staging.join(FILE), staging.join(DONE));
+        fs.rename(&path, &done, Rename::Replace).map_err(Error::io("rename", &path))?;
+        fs.sync_dir(staging).map_err(Error::io("sync", staging))
     }
 
     /// The one of an earlier run; `None` when there is none.

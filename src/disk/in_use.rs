@@ -1,8 +1,9 @@
 //! Whether a process has a directory's database open.
 //!
-//! Four looks: `fcntl` locks (RocksDB, LevelDB), `flock` locks (ParityDB, Pebble, Bitcoin Core), and files that other processes have open or
-//! mapped. Engines without a lock, or with a lock in shared memory, are found by
-//! the third. Where it cannot see every process, the kernel is asked for leases: it gives none on a file that somebody writes.
+//! Four looks: `fcntl` locks (RocksDB, LevelDB), `flock` locks (ParityDB, Pebble, Bitcoin Core), files that other processes have open or
+//! mapped, and leases, of which the kernel gives none on a file that somebody writes. Engines without a lock, or with a lock in shared
+//! memory, are found by the third; a process of another user, or one that sees the directory under another path, as in a container, by
+//! the fourth.
 //!
 //! `/proc` and the locks are the kernel's live state, not storage: they are read directly, not through [`Fs`](crate::fs::Fs).
 
@@ -14,7 +15,7 @@ use std::{
 
 use rustix::process::{Flock, FlockType};
 
-use super::Error;
+use super::{Error, plan};
 use crate::fs::lease;
 
 /// Names of lock files. All others are found by who has them open.
@@ -121,6 +122,10 @@ fn lock_files_below(dir: &Path, depth: usize, found: &mut Vec<PathBuf>) -> io::R
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let kind = entry.file_type()?;
+        // The lock in there is qsync's own, and says nothing of a node.
+        if entry.file_name() == plan::INSIDE_NAME {
+            continue;
+        }
         if kind.is_dir() && depth > 0 {
             lock_files_below(&entry.path(), depth - 1, found)?;
         } else if kind.is_file() && LOCK_FILES.iter().any(|name| entry.file_name() == *name) {
@@ -164,6 +169,17 @@ fn holder_in(line: &str, kind: &str, inode: u64) -> Option<Option<u32>> {
 }
 
 fn probe_processes(dir: &Path) -> Use {
+    match probe_open_files(dir) {
+        Use::InUse { pid, what } => Use::InUse { pid, what },
+        seen @ (Use::Free | Use::Unknown { .. }) => match lease::written_below(dir) {
+            Ok(None) => Use::Free,
+            Ok(Some(path)) => Use::InUse { pid: None, what: format!("{} is open for writing", path.display()) },
+            Err(_) => seen,
+        },
+    }
+}
+
+fn probe_open_files(dir: &Path) -> Use {
     let own = std::process::id();
     let mut hidden = None;
     let entries = match fs::read_dir("/proc") {
@@ -179,7 +195,6 @@ fn probe_processes(dir: &Path) -> Use {
         }
     }
     match hidden {
-        Some(_) if lease::nobody_writes_below(dir).is_ok_and(|free| free) => Use::Free,
         Some(pid) => Use::Unknown { why: format!("process {pid} belongs to another user, and its files cannot be seen") },
         None => Use::Free,
     }
@@ -245,9 +260,26 @@ mod tests {
 
     // OP-02
     #[test]
+    fn finds_a_writer_that_knows_the_directory_under_another_path() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("db")).unwrap();
+        fs::create_dir(dir.path().join("elsewhere")).unwrap();
+        let bind = "mount --bind db elsewhere && exec 3>elsewhere/data.mdb && umount -l elsewhere; echo; exec sleep 60";
+        let process = other(&format!("exec unshare -Urm sh -c '{bind}'"), dir.path());
+        if !dir.path().join("db/data.mdb").exists() {
+            eprintln!("skipped: no mount namespaces here");
+            return;
+        }
+        assert!(matches!(probe(&dir.path().join("db")), Use::InUse { what, .. } if what.contains("data.mdb")));
+        drop(process);
+    }
+
+    // OP-02
+    #[test]
     fn finds_a_flock_even_when_this_process_holds_it() {
         let dir = tempfile::tempdir().unwrap();
-        let file = fs::File::create(dir.path().join("lock")).unwrap();
+        fs::write(dir.path().join("lock"), "").unwrap();
+        let file = fs::File::open(dir.path().join("lock")).unwrap();
         assert!(!matches!(probe(dir.path()), Use::InUse { .. }));
         rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).unwrap();
         assert!(matches!(probe(dir.path()), Use::InUse { pid, .. } if pid == Some(std::process::id())));

@@ -1,6 +1,9 @@
 //! Mount points, which can be neither renamed nor replaced.
 
-use std::{io, path::Path};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use super::{Error, layout};
 use crate::fs::Fs;
@@ -13,15 +16,25 @@ pub(super) fn is_mount_point(fs: &dyn Fs, dir: &Path) -> Result<bool, Error> {
     Ok(above.dev != stat.dev || is_listed(dir).map_err(Error::io("read", "/proc/self/mountinfo"))?)
 }
 
+/// A file system that is mounted below this directory: an entry that is one cannot be renamed, and one further down would be emptied
+/// with an old database.
+pub(super) fn first_below(dir: &Path) -> io::Result<Option<PathBuf>> {
+    Ok(mount_points()?.map(PathBuf::from).find(|point| point != dir && point.starts_with(dir)))
+}
+
 /// A bind mount has the device of what it shows; only the kernel's table tells. Read directly: `/proc` is a view of the running
 /// kernel, not storage whose crash behaviour matters.
 fn is_listed(dir: &Path) -> io::Result<bool> {
     let Some(dir) = dir.to_str() else { return Ok(false) };
-    match std::fs::read_to_string("/proc/self/mountinfo") {
-        Ok(table) => Ok(table.lines().filter_map(|line| line.split(' ').nth(4)).any(|point| unescape(point) == dir)),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(e) => Err(e),
-    }
+    Ok(mount_points()?.any(|point| point == dir))
+}
+
+fn mount_points() -> io::Result<impl Iterator<Item = String>> {
+    let table = match std::fs::read_to_string("/proc/self/mountinfo") {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => String::new(),
+        table => table?,
+    };
+    Ok(table.lines().filter_map(|line| line.split(' ').nth(4)).map(unescape).collect::<Vec<_>>().into_iter())
 }
 
 /// The table writes space, tab, newline and backslash as `\` and three octal digits.
@@ -37,6 +50,8 @@ mod tests {
     fn the_kernel_lists_proc_as_a_mount_point() {
         assert!(is_listed(Path::new("/proc")).unwrap());
         assert!(!is_listed(Path::new("/proc/self")).unwrap());
+        assert!(first_below(Path::new("/")).unwrap().is_some());
+        assert!(first_below(Path::new("/proc/self")).unwrap().is_none());
         assert_eq!(unescape("/mnt/a\\040b"), "/mnt/a b");
     }
 }

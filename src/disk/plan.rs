@@ -7,6 +7,9 @@ use crate::types::RelPath;
 /// Name of the staging directory inside a target.
 pub const INSIDE_NAME: &str = ".qsync-partial";
 
+/// What follows the name of an old entry that is kept, before the id of the snapshot that took its place.
+pub const KEPT_SUFFIX: &str = ".qsync-old-";
+
 /// Where the staging directory of a target is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -60,10 +63,11 @@ pub fn steps(place: Place, subtrees: Option<&[RelPath]>, staged: &[String], pres
     }
 }
 
-/// Whether an entry of a target never belongs to a snapshot of the whole directory.
+/// Whether an entry of a target never belongs to a snapshot of the whole directory: the staging directory, what the file system keeps
+/// for itself, and databases that were put aside to be kept.
 #[must_use]
 pub fn is_foreign(name: &str) -> bool {
-    name == INSIDE_NAME || name == "lost+found"
+    name == INSIDE_NAME || name == "lost+found" || name.contains(KEPT_SUFFIX)
 }
 
 #[cfg(test)]
@@ -85,7 +89,12 @@ mod tests {
 
     #[test]
     fn inside_a_mount_point_old_entries_go_and_foreign_ones_stay() {
-        let steps = steps(Place::Inside, None, &names(&["a", "b"]), &names(&["b", "c", ".qsync-partial", "lost+found"]));
+        let steps = steps(
+            Place::Inside,
+            None,
+            &names(&["a", "b"]),
+            &names(&["b", "c", ".qsync-partial", "lost+found", "b.qsync-old-0d197521d9a4"]),
+        );
         assert_eq!(steps, [step(Some("a"), "a"), step(Some("b"), "b"), step(None, "c")]);
     }
 

@@ -23,7 +23,7 @@ use crate::{
         row::Row,
     },
     fs::{File, Fs, Open},
-    progress::Event,
+    progress::{Event, Stop},
     types::Hash,
 };
 
@@ -46,7 +46,7 @@ pub(super) fn chunks(
     let runs = Runs::of(manifest, which);
     in_parallel(runs.count, options, || {
         let runs = &runs;
-        let mut worker = Worker { fs, dir, manifest, lists, compared, segment: None, buffer: Vec::new() };
+        let mut worker = Worker { fs, dir, manifest, lists, stop: options.stop, compared, segment: None, buffer: Vec::new() };
         move |number| {
             let (file, first) = runs.get(number);
             worker.run(file, first).inspect(|bytes| options.progress.event(Event::Done { bytes: *bytes })).map(drop)
@@ -67,24 +67,30 @@ pub(super) fn whole_files(
         let mut buffer = Vec::new();
         move |number| {
             let index = which[number as usize];
-            found(index, whole_file(fs, dir, manifest, &manifest.files()[index], &mut buffer)?);
+            found(index, whole_file(fs, dir, manifest, &manifest.files()[index], options.stop, &mut buffer)?);
             Ok(())
         }
     })
 }
 
-fn whole_file(fs: &dyn Fs, dir: &Path, manifest: &Manifest, entry: &FileEntry, buffer: &mut Vec<u8>) -> Result<Hash, Error> {
+fn whole_file(fs: &dyn Fs, dir: &Path, manifest: &Manifest, entry: &FileEntry, stop: &Stop, buffer: &mut Vec<u8>) -> Result<Hash, Error> {
     let shape = FileShape::new(entry.bytes, manifest.about().chunk_size);
     let read = |source| Error::io("read", dir.join(&entry.path))(source);
     let file = layout::open_beneath(fs, dir, &entry.path, Open::Read)?;
     let mut hasher = FileHasher::new(shape);
     for chunk in 0..shape.chunks() {
+        check_stop(stop)?;
         hasher.push(match read_chunk(&*file, shape, chunk, buffer).map_err(read)? {
             Content::Hole => file_hash::zero_subtree(shape, chunk),
             Content::Data => file_hash::subtree(shape, chunk, buffer),
         });
     }
     Ok(hasher.finish())
+}
+
+/// Asked at every chunk: a file may be terabytes, and somebody waits for their prompt.
+fn check_stop(stop: &Stop) -> Result<(), Error> {
+    if stop.requested() { Err(Error::Stopped) } else { Ok(()) }
 }
 
 /// Runs pieces 0..`count` on the threads of `options`, until one fails or somebody asks to stop.
@@ -103,8 +109,7 @@ where
             scope.spawn(|| {
                 let mut work = make_worker();
                 for number in std::iter::from_fn(|| Some(take()).filter(|number| *number < count)) {
-                    let result = if options.stop.requested() { Err(Error::Stopped) } else { work(number) };
-                    if let Err(error) = result {
+                    if let Err(error) = check_stop(options.stop).and_then(|()| work(number)) {
                         fail(error);
                     }
                 }
@@ -146,6 +151,7 @@ struct Worker<'a> {
     dir: &'a Path,
     manifest: &'a Manifest,
     lists: &'a Lists<'a>,
+    stop: &'a Stop,
     compared: &'a Compared<'a>,
     /// The last segment that was parsed: neighbouring runs need the same one.
     segment: Option<(Hash, Arc<Vec<Row>>)>,
@@ -161,6 +167,7 @@ impl Worker<'_> {
         file.advise_sequential();
         let mut bytes = 0;
         for chunk in first..shape.chunks().min(first + RUN) {
+            check_stop(self.stop)?;
             let row = self.row(entry, shape, chunk)?;
             let found = match read_chunk(&*file, shape, chunk, &mut self.buffer) {
                 Ok(Content::Hole) if row.is_hole() => Some(row.raw),

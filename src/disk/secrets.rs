@@ -189,6 +189,9 @@ fn rule_of_content(head: &[u8], whole: bool) -> Option<&'static str> {
     if has("\"ciphertext\"") && (has("\"crypto\"") || has("\"Crypto\"")) {
         return Some("it begins like an encrypted key of an account");
     }
+    if has("\"qsync-key/") {
+        return Some("it begins like a signing key of qsync");
+    }
     match text.trim() {
         token if whole && is_hex_key(token) => Some("it is one number in hex of the length of a key"),
         token if whole && is_wif(token) => Some("it is one key in WIF"),
@@ -255,7 +258,8 @@ mod tests {
         let wif = "5HueCGU8rMjxEXxiPuD5BDku4MkFqeZyd4dZ1jvhTVqvbTLvyTJ\n";
         let pem = "\n-----BEGIN EC PRIVATE KEY-----\nMHcC";
         let keystore = r#"{"address":"00","crypto":{"cipher":"aes-128-ctr","ciphertext":"00"}}"#;
-        for text in [hex.as_str(), &long_hex, wif, pem, keystore] {
+        let own = String::from_utf8(crate::trust::SecretKey::from_seed(&[7; 32]).to_file().to_vec()).unwrap();
+        for text in [hex.as_str(), &long_hex, wif, pem, keystore, &own] {
             assert!(is_refused("notes", text.as_bytes()), "{text}");
         }
     }

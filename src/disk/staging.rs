@@ -9,6 +9,7 @@
 //!   journal                which chunks are verified and durable
 //!   data/                  the files
 //!   commit old/            while it is put in place
+//!   done                   when it is in place, and only this directory is left to be removed
 //! ```
 
 use std::{
@@ -18,7 +19,7 @@ use std::{
 };
 
 use super::{
-    Error,
+    Error, commit,
     have::Have,
     journal::Journal,
     layout, lists, mounts,
@@ -43,6 +44,15 @@ pub enum Owned {
     Subtrees,
 }
 
+/// Which staging directories are taken up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// Those that this version of qsync can read.
+    Readable,
+    /// All, to be removed.
+    Any,
+}
+
 /// A staging directory that this process holds: where a snapshot is built before it is put in place.
 #[derive(Debug)]
 pub struct Staging {
@@ -55,19 +65,30 @@ pub struct Staging {
 }
 
 impl Staging {
-    /// Opens and locks the staging directory that an earlier run left for the resolved `target`; `None` when there is none.
+    /// Opens and locks the staging directory that an earlier run left for the resolved `target`; `None` when there is none. One
+    /// that an interrupted clean-up left is removed.
     ///
     /// # Errors
     /// [`Error::Locked`] when another process works in it, [`Error::StagingUnsafe`] when others may write to it,
     /// [`Error::Unreadable`] when another version of qsync made it.
-    pub fn find(fs: Arc<dyn Fs>, target: &Path) -> Result<Option<Self>, Error> {
-        for place in [Place::Sibling, Place::Inside] {
-            let Some(path) = plan::staging_path(target, place) else { continue };
-            if layout::stat_if_there(&*fs, &path)?.is_some() {
-                return Self::enter(fs, target, place, path).map(Some);
-            }
+    pub fn find(fs: Arc<dyn Fs>, target: &Path, version: Version) -> Result<Option<Self>, Error> {
+        let Some((place, path)) = left_behind(&*fs, target)? else { return Ok(None) };
+        let staging = Self::enter(fs, target, place, path, version)?;
+        if layout::stat_if_there(&*staging.fs, &staging.path.join(commit::DONE))?.is_some() {
+            staging.remove()?;
+            return Ok(None);
         }
-        Ok(None)
+        Ok(Some(staging))
+    }
+
+    /// Looks at what an earlier run left for the resolved `target` without taking or writing anything: where, and the snapshot.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn peek(fs: &dyn Fs, target: &Path) -> Result<Option<(PathBuf, Option<Pin>)>, Error> {
+        let Some((_, path)) = left_behind(fs, target)? else { return Ok(None) };
+        let pin = Pin::load(fs, &path)?;
+        Ok(Some((path, pin)))
     }
 
     /// Opens the staging directory of the resolved `target`, or makes it where it belongs, and locks it.
@@ -75,7 +96,7 @@ impl Staging {
     /// # Errors
     /// As [`Staging::find`], and when it can be made nowhere.
     pub fn open(fs: Arc<dyn Fs>, target: &Path, owned: Owned) -> Result<Self, Error> {
-        if let Some(found) = Self::find(Arc::clone(&fs), target)? {
+        if let Some(found) = Self::find(Arc::clone(&fs), target, Version::Readable)? {
             return Ok(found);
         }
         let beside = owned == Owned::Whole && !mounts::is_mount_point(&*fs, target)?;
@@ -85,20 +106,22 @@ impl Staging {
                 Err(e) if matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {}
                 result => {
                     result.map_err(Error::io("make", &path))?;
-                    return Self::enter(fs, target, Place::Sibling, path);
+                    return Self::enter(fs, target, Place::Sibling, path, Version::Readable);
                 }
             }
         }
         let path = target.join(plan::INSIDE_NAME);
         fs.create_dir_all(target, layout::DIR_MODE).map_err(Error::io("make", target))?;
         fs.create_dir(&path, 0o700).map_err(Error::io("make", &path))?;
-        Self::enter(fs, target, Place::Inside, path)
+        Self::enter(fs, target, Place::Inside, path, Version::Readable)
     }
 
-    fn enter(fs: Arc<dyn Fs>, target: &Path, place: Place, path: PathBuf) -> Result<Self, Error> {
+    fn enter(fs: Arc<dyn Fs>, target: &Path, place: Place, path: PathBuf, version: Version) -> Result<Self, Error> {
         check_ours(&*fs, &path)?;
         let (lock, lock_inode) = take_lock(&*fs, &path)?;
-        check_format(&*fs, &path)?;
+        if version == Version::Readable {
+            check_format(&*fs, &path)?;
+        }
         let parent = path.parent().expect("a staging directory has a name");
         fs.sync_dir(parent).map_err(Error::io("sync", parent))?;
         Ok(Self { fs, path, target: target.to_owned(), place, lock_inode, _lock: lock })
@@ -198,6 +221,25 @@ impl Staging {
         Ok(journal)
     }
 
+    /// Refuses when the target has become a mount point since the directory was made beside it: it lies on the wrong file system then.
+    ///
+    /// # Errors
+    /// [`Error::TargetRefused`].
+    pub fn check_place(&self) -> Result<(), Error> {
+        if self.place == Place::Inside || !mounts::is_mount_point(&*self.fs, &self.target)? {
+            return Ok(());
+        }
+        let why =
+            format!("a file system is mounted there since {} was made: unmount it, or start over with --discard", self.path.display());
+        Err(Error::TargetRefused { path: self.target.clone(), why })
+    }
+
+    /// Whether a snapshot that owns this much can be put in place from here: subtrees never lie beside their target.
+    #[must_use]
+    pub fn suits(&self, owned: Owned) -> bool {
+        owned == Owned::Whole || self.place == Place::Inside
+    }
+
     /// Refuses when somebody removed the directory meanwhile: what is written then goes nowhere.
     ///
     /// # Errors
@@ -218,7 +260,7 @@ impl Staging {
         // before the next, so that a crash never leaves a journal beside files it does not speak of.
         self.remove_entries(|name| name == "journal")?;
         self.remove_entries(|name| name == "data" || name == "old")?;
-        self.remove_entries(|name| !matches!(name, "commit" | "lock" | "format"))?;
+        self.remove_entries(|name| !matches!(name, commit::FILE | commit::DONE | "lock" | "format"))?;
         self.remove_entries(|name| name != "lock")?;
         self.fs.remove_tree(&self.path).map_err(Error::io("remove", &self.path))?;
         let parent = self.path.parent().expect("a staging directory has a name");
@@ -238,6 +280,17 @@ impl Staging {
     fn journal_path(&self) -> PathBuf {
         self.path.join("journal")
     }
+}
+
+/// The staging directory that lies there for a target.
+fn left_behind(fs: &dyn Fs, target: &Path) -> Result<Option<(Place, PathBuf)>, Error> {
+    for place in [Place::Sibling, Place::Inside] {
+        let Some(path) = plan::staging_path(target, place) else { continue };
+        if layout::stat_if_there(fs, &path)?.is_some() {
+            return Ok(Some((place, path)));
+        }
+    }
+    Ok(None)
 }
 
 /// MF-05: nobody else may have put anything there, or be able to.
@@ -341,11 +394,11 @@ mod tests {
     fn subtrees_are_built_inside_the_target_and_found_again() {
         let fs: Arc<dyn Fs> = Arc::new(disk());
         let target = Path::new("/d/node");
-        assert!(Staging::find(Arc::clone(&fs), target).unwrap().is_none());
+        assert!(Staging::find(Arc::clone(&fs), target, Version::Readable).unwrap().is_none());
         let staging = Staging::open(Arc::clone(&fs), target, Owned::Subtrees).unwrap();
         assert_eq!(staging.path(), Path::new("/d/node/.qsync-partial"));
         drop(staging);
-        assert_eq!(Staging::find(fs, target).unwrap().unwrap().place(), Place::Inside);
+        assert_eq!(Staging::find(fs, target, Version::Readable).unwrap().unwrap().place(), Place::Inside);
     }
 
     #[test]

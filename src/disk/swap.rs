@@ -69,6 +69,22 @@ pub fn is_pending(staging: &Staging) -> Result<bool, Error> {
     Ok(Commit::load(&**staging.fs(), staging.path())?.is_some())
 }
 
+/// Whether every rename of a pending swap has been made: what was in the target is not there any more.
+///
+/// # Errors
+/// When the commit record or an entry cannot be read.
+pub fn is_made(staging: &Staging) -> Result<bool, Error> {
+    let Some(commit) = Commit::load(&**staging.fs(), staging.path())? else { return Ok(false) };
+    let swap = Swap { staging, commit: &commit };
+    for step in &commit.moves {
+        let there = layout::stat_if_there(swap.fs(), &swap.place_of(step))?;
+        if there.map(|there| there.ino) != step.new.as_ref().map(|new| new.inode) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Completes a swap that an earlier run began; `None` when there is none.
 ///
 /// # Errors
@@ -88,11 +104,13 @@ impl Placed {
     }
 
     /// Removes the old database, unless it is kept, and the staging directory. Call it after the state record was saved: a run that
-    /// dies before finds the commit record and comes back here.
+    /// dies before finds the commit record and comes back here. One that dies in here leaves a directory that [`Staging::find`]
+    /// removes: the renames are not looked at again, so a node may use the new database meanwhile.
     ///
     /// # Errors
     /// When something cannot be removed.
     pub fn clean_up(self, staging: &Staging) -> Result<(), Error> {
+        Commit::close(&**staging.fs(), staging.path())?;
         staging.remove()
     }
 }
@@ -279,7 +297,7 @@ impl Swap<'_> {
             Old::Refuse | Old::Delete => self.staging.path().join("old").join(index.to_string()),
             Old::Keep => {
                 let mut aside = self.place_of(step).into_os_string();
-                aside.push(format!(".qsync-old-{}", self.commit.manifest.short()));
+                aside.push(format!("{}{}", plan::KEPT_SUFFIX, self.commit.manifest.short()));
                 aside.into()
             }
         }

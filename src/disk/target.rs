@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Error, layout, plan, secrets::secret_name};
+use super::{Error, layout, mounts, plan, secrets::secret_name};
 use crate::{
     format::manifest::Manifest,
     fs::{Fs, Kind},
@@ -100,7 +100,10 @@ fn check_entries(fs: &dyn Fs, target: &Path, dir: &Path, occupied: Occupied) -> 
     match names.find(|name| !plan::is_foreign(name)) {
         None => Ok(()),
         Some(found) if occupied == Occupied::Refuse => Err(Error::TargetNotEmpty { path: dir.to_owned(), found: found.into_owned() }),
-        Some(_) => refuse_identity(fs, target, dir),
+        Some(_) => match mounts::first_below(dir).map_err(Error::io("read", "/proc/self/mountinfo"))? {
+            Some(mount) => Err(refused(&mount, "it is another file system, and would be replaced")),
+            None => refuse_identity(fs, target, dir),
+        },
     }
 }
 

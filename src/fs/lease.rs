@@ -12,30 +12,29 @@ use std::{
     fs::{self, File, OpenOptions},
     io,
     os::{fd::AsRawFd, unix::fs::OpenOptionsExt},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// `F_SETSIG` of `linux/fcntl.h`, the same on every architecture; the `libc` crate leaves it out.
 const F_SETSIG: i32 = 10;
 
-/// Whether nobody has any file below `dir` open for writing. Only files are looked at; no link is followed.
+/// A file below `dir` that some process has open for writing. Only files are looked at; no link is followed.
 ///
 /// # Errors
 /// When the kernel grants no leases to this user (only to a file's owner and to root) or on this file system.
-pub fn nobody_writes_below(dir: &Path) -> io::Result<bool> {
+pub fn written_below(dir: &Path) -> io::Result<Option<PathBuf>> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
-        let kind = entry.file_type()?;
-        let free = match (kind.is_dir(), kind.is_file()) {
-            (true, _) => nobody_writes_below(&entry.path())?,
-            (_, true) => nobody_writes(&entry.path())?,
-            _ => true,
-        };
-        if !free {
-            return Ok(false);
+        let (kind, path) = (entry.file_type()?, entry.path());
+        if kind.is_dir() {
+            if let Some(found) = written_below(&path)? {
+                return Ok(Some(found));
+            }
+        } else if kind.is_file() && !nobody_writes(&path)? {
+            return Ok(Some(path));
         }
     }
-    Ok(true)
+    Ok(None)
 }
 
 fn nobody_writes(path: &Path) -> io::Result<bool> {
@@ -68,10 +67,10 @@ mod tests {
         fs::create_dir(dir.path().join("below")).unwrap();
         fs::write(&path, "x").unwrap();
         let reader = File::open(&path).unwrap();
-        assert!(nobody_writes_below(dir.path()).unwrap());
+        assert_eq!(written_below(dir.path()).unwrap(), None);
         let writer = OpenOptions::new().append(true).open(&path).unwrap();
-        assert!(!nobody_writes_below(dir.path()).unwrap());
+        assert_eq!(written_below(dir.path()).unwrap(), Some(path));
         drop((reader, writer));
-        assert!(nobody_writes_below(dir.path()).unwrap());
+        assert_eq!(written_below(dir.path()).unwrap(), None);
     }
 }

@@ -8,6 +8,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use axum::{
@@ -26,6 +27,9 @@ use crate::{
     progress::Stop,
     types::RelPath,
 };
+
+/// How long requests in flight may go on when the server is asked to stop.
+pub const GRACE: Duration = Duration::from_secs(5);
 
 /// Why a store cannot be served.
 #[derive(Debug, Error)]
@@ -54,7 +58,7 @@ pub enum ServeError {
 }
 
 /// Serves `dir` on `listen` until `stop`; calls `listening` with the address once it accepts connections.
-/// Requests in flight are finished.
+/// Requests in flight have [`GRACE`] to finish.
 ///
 /// # Errors
 /// [`ServeError`]
@@ -69,7 +73,18 @@ pub async fn serve(
     let failed = |source| ServeError::Listen { address: listen, source };
     let listener = TcpListener::bind(listen).await.map_err(failed)?;
     listening(listener.local_addr().map_err(failed)?);
-    axum::serve(listener, router(fs, dir)).with_graceful_shutdown(async move { stop.wait().await }).await.map_err(ServeError::Serve)
+    let stopped = stop.clone();
+    let served = axum::serve(listener, router(fs, dir)).with_graceful_shutdown(async move { stopped.wait().await });
+    tokio::select! {
+        ended = served.into_future() => ended.map_err(ServeError::Serve),
+        () = grace_over(&stop) => Ok(()),
+    }
+}
+
+/// A client that reads slowly, or not at all, does not keep a server from ending.
+async fn grace_over(stop: &Stop) {
+    stop.wait().await;
+    tokio::time::sleep(GRACE).await;
 }
 
 fn check_directory(fs: &dyn Fs, dir: &Path) -> Result<(), ServeError> {

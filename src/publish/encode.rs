@@ -56,6 +56,8 @@ pub(super) enum Upload {
         from: StoreSet,
         /// The stores that need it.
         to: StoreSet,
+        /// The row and the bytes of the other one, for every store when none of `from` gives back what it holds.
+        instead: (Row, Bytes),
     },
 }
 
@@ -97,11 +99,15 @@ impl ChunkEncoder {
                 Ok((row, Upload::Frame { to: self.all, bytes: Bytes::copy_from_slice(&self.frame) }))
             }
             ChunkPlan::Keep { row, missing_at, .. } if missing_at.is_empty() => Ok((row, Upload::None)),
-            ChunkPlan::Keep { row, held_by, missing_at } if self.make_frame(raw)? != row => {
-                Ok((row, Upload::Copy { from: held_by, to: missing_at }))
-            }
-            ChunkPlan::Keep { row, missing_at, .. } => {
-                Ok((row, Upload::Frame { to: missing_at, bytes: Bytes::copy_from_slice(&self.frame) }))
+            ChunkPlan::Keep { row, held_by, missing_at } => {
+                let made = self.make_frame(raw)?;
+                let bytes = Bytes::copy_from_slice(&self.frame);
+                let upload = if made == row {
+                    Upload::Frame { to: missing_at, bytes }
+                } else {
+                    Upload::Copy { from: held_by, to: missing_at, instead: (made, bytes) }
+                };
+                Ok((row, upload))
             }
         }
     }

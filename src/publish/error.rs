@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::{catalog, disk, format::frame::FrameError, format::manifest::ManifestError, store, types::Hash};
+use crate::{catalog, disk, format::frame::FrameError, format::manifest::ManifestError, store};
 
 /// Why a run did not publish to any store.
 #[derive(Debug, Error)]
@@ -41,21 +41,6 @@ pub enum Error {
     /// What was scanned does not make a valid manifest.
     #[error("the data directory does not make a valid manifest")]
     Manifest(#[source] ManifestError),
-    /// A store does not give back what was put.
-    #[error("{store} does not give back what was put: {key}: expected {expected}, found {found}")]
-    ReadBack {
-        /// The store.
-        store: String,
-        /// The object.
-        key: String,
-        /// The hash of what was put.
-        expected: Hash,
-        /// The hash of what came back.
-        found: Hash,
-    },
-    /// A store failed where no other could stand in.
-    #[error("a store failed")]
-    Store(#[source] Box<store::Error>),
     /// Every store failed.
     #[error("every store failed: {}", lines.join("; "))]
     AllStoresFailed {
@@ -79,4 +64,10 @@ pub enum Error {
     /// A thread of the run panicked.
     #[error("a worker of this run died")]
     WorkerDied,
+}
+
+/// An error with everything below it, in one line: warnings have one.
+pub(super) fn in_one_line(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Error, Options, previous::Previous, snapshot::Chosen, targets::Targets};
+use super::{Error, Options, error::in_one_line, previous::Previous, snapshot::Chosen, targets::Targets};
 use crate::{
     catalog::{self, Publisher, StateDir, StoreHead, plan::NextHead},
     format::{head::Head, key},
@@ -72,6 +72,16 @@ impl Heads {
         }
     }
 
+    /// Another state of the same block is allowed, and rarely what was meant: the call for a snapshot whose content is new.
+    pub(super) fn warn_of_same_height(&self, options: &Options) {
+        if let Some(height) = self.newest().and_then(|head| head.snapshot.height)
+            && options.height == Some(height)
+        {
+            let text = format!("{} has a snapshot of height {height} already, with other data or another block hash", options.channel);
+            options.progress.event(Event::Warning { text });
+        }
+    }
+
     /// The snapshots that the stores' own heads name. One whose manifest cannot be read counts as none: its objects are put again.
     pub(super) async fn previous(&self, targets: &Targets, progress: &Arc<dyn Progress>) -> Result<Previous, Error> {
         let mut previous = Previous::default();
@@ -80,7 +90,8 @@ impl Heads {
             match catalog::fetch_manifest(&source, head, &head.snapshot.to_ref()).await {
                 Ok(manifest) => previous.add(head.snapshot.manifest, manifest, index),
                 Err(error) => {
-                    let text = format!("{}: its current snapshot cannot be read and is put again: {error}", source[0].name());
+                    let text =
+                        format!("{}: its current snapshot cannot be read and is put again: {}", source[0].name(), in_one_line(&error));
                     progress.event(Event::Warning { text });
                 }
             }
@@ -88,26 +99,36 @@ impl Heads {
         Ok(previous)
     }
 
-    /// Signs one head and moves every store to it, the deciding one first. Gives its number.
+    /// Signs one head and moves every store to it. The first one that can be moved decides: until then, a lost race ends the run,
+    /// so that no two publishers show different heads with one number. Gives the number.
     ///
     /// # Errors
     /// [`Error::Lost`] when another publisher was faster on the deciding store; [`Error::AllStoresFailed`].
     pub(super) async fn advance(&self, options: &Options, targets: &Targets, chosen: &Chosen) -> Result<u64, Error> {
         let signed = self.sign(options, chosen)?;
+        let mut decided = false;
         for index in targets.alive().iter() {
             let store = &targets.get(index).store;
             let expected = self.by_store[index].as_ref().and_then(|found| found.tag.as_ref());
             match catalog::write_head(store, expected, &signed).await {
-                Ok(Swap::Done(_)) => {}
-                Ok(Swap::Lost) if index == 0 => return Err(self.lost(options, store)),
+                Ok(Swap::Done(_)) => decided = true,
+                Ok(Swap::Lost) if !decided => return Err(lost(options, store)),
                 Ok(Swap::Lost) => targets.get(index).fail(lost_race(store, options)),
                 Err(catalog::Error::Store(error)) => targets.get(index).fail(error),
                 Err(error) => return Err(error.into()),
             }
         }
         targets.any_alive()?;
-        self.publisher.remember(&signed, options.now).await?;
+        self.remember(options, &signed).await;
         Ok(signed.seq)
+    }
+
+    /// The head is live already, so failing to remember it is a warning: the next run reads it from the stores.
+    async fn remember(&self, options: &Options, signed: &Verified<Head>) {
+        if let Err(error) = self.publisher.remember(signed, options.now).await {
+            let text = format!("the new head is live, but this machine could not remember it: {}", in_one_line(&error));
+            options.progress.event(Event::Warning { text });
+        }
     }
 
     fn sign(&self, options: &Options, chosen: &Chosen) -> Result<Verified<Head>, Error> {
@@ -130,29 +151,27 @@ impl Heads {
         Ok(self.publisher.sign(&head, options.now)?)
     }
 
-    fn lost(&self, options: &Options, store: &DynWriteStore) -> Error {
-        Error::Lost { channel: options.channel.clone(), store: store.name().to_owned() }
-    }
-
     /// Names the channel in every store's index. The index is a hint: failing to write it is a warning.
     pub(super) async fn update_index(&self, options: &Options, targets: &Targets) {
         for index in targets.alive().iter() {
             let store = &targets.get(index).store;
             if let Err(error) = catalog::update_index(store, self.publisher.chain().repo(), &options.channel).await {
-                let text = format!("{}: the index could not be updated: {error}", store.name());
+                let text = format!("{}: the index could not be updated: {}", store.name(), in_one_line(&error));
                 options.progress.event(Event::Warning { text });
             }
         }
     }
 }
 
-/// A store that cannot even be asked for its description fails here, so that the others go on without it.
+fn lost(options: &Options, store: &DynWriteStore) -> Error {
+    Error::Lost { channel: options.channel.clone(), store: store.name().to_owned() }
+}
+
+/// A store that does not answer fails here, so that the others go on without it.
 async fn fail_unreachable(options: &Options, targets: &Targets) -> Result<(), Error> {
     for (index, store) in options.stores.iter().enumerate() {
-        match store.get(&key::store_info(), key::STORE_INFO_MAX_BYTES).await {
-            Ok(_) => {}
-            Err(error) if error.kind == ErrorKind::NotFound => {}
-            Err(error) => targets.get(index).fail(error),
+        if let Err(error) = catalog::check_answers(store).await {
+            targets.get(index).fail(error);
         }
     }
     targets.any_alive()

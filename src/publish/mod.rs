@@ -21,7 +21,8 @@ use serde::Serialize;
 
 pub use error::Error;
 use heads::Heads;
-use source::Source;
+use snapshot::Chosen;
+use source::{ScannedSource, Source};
 use targets::{Targets, Writing};
 
 use crate::{
@@ -39,36 +40,55 @@ use crate::{
 pub async fn run(options: Options) -> Result<Summary, Error> {
     let options = Arc::new(options);
     let started = Instant::now();
-    // 1. Lock the data directory and the channel, open every store, read the current heads.
-    let state = StateDir::open(Arc::clone(&options.fs), &options.state_dir).map_err(crate::catalog::Error::State)?;
-    let source = Source::lock(&options, &state).await?;
-    let writing = if options.dry_run { Writing::DryRun } else { Writing::Real };
-    let targets = Arc::new(Targets::new(&options.stores, writing)?);
-    let heads = Heads::open(&options, &state, &targets).await?;
-    // 2. and 3. The gate: no older state than the head's. The freeze: the database is at rest.
-    heads.check_height(&options)?;
-    source.check_at_rest(&options).await?;
-    // 4. Scan, and refuse links, special files and secrets.
-    let source = source.scan(&options).await?;
-    // 5. and 6. Read, hash, compress and store what the stores lack.
-    let previous = Arc::new(heads.previous(&targets, &options.progress).await?);
-    let content = pipeline::publish_chunks(&options, &targets, &previous, &source.scan).await?;
-    source.check_unchanged(&options).await?;
-    // 7. The manifest; then everything durable and read back.
-    let made = snapshot::make(&options, &source.scan, content)?;
-    let chosen = snapshot::put(&targets, &previous, &heads, made).await?;
-    let mut summary = chosen.summary(&options, &source);
+    // Until the head nothing is visible, so all of it can be dropped at any moment.
+    let ready = tokio::select! {
+        ready = make_ready(&options) => ready?,
+        () = options.stop.wait() => return Err(Error::Interrupted),
+    };
+    let mut summary = ready.chosen.summary(&options, &ready.source);
     if !options.dry_run {
-        read_back::check(&targets, &chosen, &options.progress).await?;
         // 8. Sign one head and advance every store to it, the deciding one first.
-        summary.seq = Some(heads.advance(&options, &targets, &chosen).await?);
+        summary.seq = Some(ready.heads.advance(&options, &ready.targets, &ready.chosen).await?);
         // 9. The index.
-        heads.update_index(&options, &targets).await;
+        ready.heads.update_index(&options, &ready.targets).await;
     }
-    summary.stores = targets.summaries();
+    summary.stores = ready.targets.summaries();
     summary.stores.extend(options.unopened.iter().map(StoreSummary::unopened));
     summary.seconds = started.elapsed().as_secs_f64();
     Ok(summary)
+}
+
+/// A snapshot of which everything is in the stores, durable and read back, and that no head names yet.
+struct Ready {
+    source: ScannedSource,
+    targets: Arc<Targets>,
+    heads: Heads,
+    chosen: Chosen,
+}
+
+async fn make_ready(options: &Arc<Options>) -> Result<Ready, Error> {
+    // 1. Lock the data directory and the channel, open every store, read the current heads.
+    let state = StateDir::open(Arc::clone(&options.fs), &options.state_dir).map_err(crate::catalog::Error::State)?;
+    let source = Source::lock(options, &state).await?;
+    let writing = if options.dry_run { Writing::DryRun } else { Writing::Real };
+    let targets = Arc::new(Targets::new(&options.stores, &options.unopened, writing)?);
+    let heads = Heads::open(options, &state, &targets).await?;
+    // 2. and 3. The gate: no older state than the head's. The freeze: the database is at rest.
+    heads.check_height(options)?;
+    source.check_at_rest(options).await?;
+    // 4. Scan, and refuse links, special files and secrets.
+    let source = source.scan(options).await?;
+    // 5. and 6. Read, hash, compress and store what the stores lack.
+    let previous = Arc::new(heads.previous(&targets, &options.progress).await?);
+    let content = pipeline::publish_chunks(options, &targets, &previous, &source.scan).await?;
+    source.check_unchanged(options).await?;
+    // 7. The manifest; then everything durable and read back.
+    let made = snapshot::make(options, &source.scan, content)?;
+    let chosen = snapshot::put(options, &targets, &previous, &heads, made).await?;
+    if !options.dry_run {
+        read_back::check(&targets, &chosen, &options.progress).await?;
+    }
+    Ok(Ready { source, targets, heads, chosen })
 }
 
 /// What is published, from where to where.

@@ -13,6 +13,7 @@ use super::{
     Error, Options,
     assemble::{Assembler, FinishedSegment},
     encode::{ChunkEncoder, EncodedChunk, Job, Upload},
+    plan::StoreSet,
     previous::Previous,
     targets::Targets,
 };
@@ -22,6 +23,7 @@ use crate::{
         scan::{Scan, ScannedFile},
     },
     format::{
+        file_hash::SubtreeValue,
         key,
         list::{FileShape, segment_of},
         manifest::{FileEntry, Layout, RowSums},
@@ -36,6 +38,8 @@ use crate::{
 const QUEUED_CHUNKS: usize = 4;
 /// Puts under way at once.
 const PUTS: usize = 8;
+/// The most threads: they are taken from the runtime's pool of 512, which must have some left for the disk.
+const MAX_THREADS: usize = 256;
 
 /// What the stages need to know.
 #[derive(Debug)]
@@ -57,6 +61,17 @@ pub(super) struct OpenFile {
     pub(super) reader: FileReader,
 }
 
+/// One chunk that every store has which needs it.
+#[derive(Debug)]
+struct StoredChunk {
+    file: Arc<OpenFile>,
+    index: u64,
+    row: Row,
+    value: SubtreeValue,
+    /// Whether no store needed it.
+    is_reused: bool,
+}
+
 /// What the pipeline made of a data directory.
 #[derive(Debug)]
 pub(super) struct Content {
@@ -73,7 +88,7 @@ pub(super) struct Content {
 /// Publishes the content of every scanned file, chunks before the lists that name them.
 ///
 /// # Errors
-/// As [`run`], and [`Error::Interrupted`].
+/// A file that cannot be read or changed meanwhile, a chunk that was computed wrongly, or no store left.
 pub(super) async fn publish_chunks(
     options: &Options,
     targets: &Arc<Targets>,
@@ -88,34 +103,28 @@ pub(super) async fn publish_chunks(
         previous: Arc::clone(previous),
         chunk_size: options.chunk_size,
         level: options.level,
-        threads: options.threads,
+        threads: options.threads.clamp(1, MAX_THREADS),
         progress: Arc::clone(&options.progress),
     };
-    tokio::select! {
-        content = run(context, scan) => content,
-        () = options.stop.wait() => Err(Error::Interrupted),
-    }
+    run(&Arc::new(context), scan).await
 }
 
-/// # Errors
-/// A file that cannot be read or changed meanwhile, a chunk that was computed wrongly, or no store left.
-async fn run(context: Context, scan: &Scan) -> Result<Content, Error> {
-    let context = Arc::new(context);
+async fn run(context: &Arc<Context>, scan: &Scan) -> Result<Content, Error> {
     let (jobs, waiting_jobs) = async_channel::bounded(QUEUED_CHUNKS);
     let (encoded, waiting_encoded) = async_channel::bounded(QUEUED_CHUNKS);
     let (stored, waiting_stored) = async_channel::bounded(QUEUED_CHUNKS);
     let mut stages = JoinSet::new();
-    for _ in 0..context.threads.max(1) {
-        let (context, waiting_jobs, encoded) = (Arc::clone(&context), waiting_jobs.clone(), encoded.clone());
+    for _ in 0..context.threads {
+        let (context, waiting_jobs, encoded) = (Arc::clone(context), waiting_jobs.clone(), encoded.clone());
         stages.spawn_blocking(move || encode_all(&context, &waiting_jobs, &encoded));
     }
     for _ in 0..PUTS {
-        stages.spawn(put_all(Arc::clone(&context), waiting_encoded.clone(), stored.clone()));
+        stages.spawn(put_all(Arc::clone(context), waiting_encoded.clone(), stored.clone()));
     }
     drop((waiting_jobs, encoded, waiting_encoded, stored));
-    let ends = async { tokio::try_join!(dispatch(&context, scan, jobs), collect(&context, scan, waiting_stored)) };
+    let ends = async { tokio::try_join!(dispatch(context, scan, jobs), collect(context, scan, waiting_stored)) };
     let outcome = ends.await;
-    // A stage that failed closes its channels, so the others end; its error is the reason, theirs only "channel closed".
+    // A stage that failed has closed its channels, so the others have ended; its error is the reason, theirs only "channel closed".
     while let Some(stage) = stages.join_next().await {
         stage.map_err(|_| Error::WorkerDied)??;
     }
@@ -149,7 +158,8 @@ async fn open(context: &Context, scan: &Scan, position: usize, file: &ScannedFil
 }
 
 fn encode_all(context: &Context, jobs: &Receiver<Job>, encoded: &Sender<EncodedChunk>) -> Result<(), Error> {
-    let mut encoder = ChunkEncoder::new(context.level, context.targets.all())?;
+    let _last_out = Closing(jobs);
+    let mut encoder = ChunkEncoder::new(context.level, context.targets.alive())?;
     while let Ok(job) = jobs.recv_blocking() {
         if encoded.send_blocking(encoder.encode(job)?).is_err() {
             break;
@@ -158,34 +168,54 @@ fn encode_all(context: &Context, jobs: &Receiver<Job>, encoded: &Sender<EncodedC
     Ok(())
 }
 
-async fn put_all(context: Arc<Context>, encoded: Receiver<EncodedChunk>, stored: Sender<EncodedChunk>) -> Result<(), Error> {
-    while let Ok(mut chunk) = encoded.recv().await {
-        put(&context.targets, chunk.row, &chunk.upload).await?;
-        if let Upload::Frame { bytes, .. } = &mut chunk.upload {
-            *bytes = Bytes::new();
-        }
-        if stored.send(chunk).await.is_err() {
+async fn put_all(context: Arc<Context>, encoded: Receiver<EncodedChunk>, stored: Sender<StoredChunk>) -> Result<(), Error> {
+    let _last_out = Closing(&encoded);
+    while let Ok(EncodedChunk { file, index, row, value, upload }) = encoded.recv().await {
+        let is_reused = matches!(upload, Upload::None);
+        let row = put(&context.targets, row, upload).await?;
+        if stored.send(StoredChunk { file, index, row, value, is_reused }).await.is_err() {
             break;
         }
     }
     Ok(())
 }
 
-async fn put(targets: &Targets, row: Row, upload: &Upload) -> Result<(), Error> {
-    let Stored::Frame { hash, bytes: frame_bytes } = row.stored else { return Ok(()) };
-    let object = key::chunk(&hash);
-    match upload {
-        Upload::None => Ok(()),
-        Upload::Frame { to, bytes } => targets.put(*to, &object, bytes).await,
-        Upload::Copy { from, to } => {
-            let bytes = targets.read(*from, &object, u64::from(frame_bytes), hash).await?;
-            targets.put(*to, &object, &bytes).await
-        }
+/// Closes a channel for all who send to it or wait at it when one of them ends. Whoever ends well does so because it is closed and
+/// empty; whoever fails or panics must not leave the others to work through a whole database first.
+struct Closing<'a, T>(&'a Receiver<T>);
+
+impl<T> Drop for Closing<'_, T> {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 
+/// Gives the stores what they need of a chunk; gives back the row that counts.
+async fn put(targets: &Targets, row: Row, upload: Upload) -> Result<Row, Error> {
+    match upload {
+        Upload::None => Ok(row),
+        Upload::Frame { to, bytes } => put_frame(targets, to, row, &bytes).await,
+        Upload::Copy { from, to, instead } => match fetch_frame(targets, from, row).await {
+            Some(bytes) => put_frame(targets, to, row, &bytes).await,
+            None => put_frame(targets, targets.all(), instead.0, &instead.1).await,
+        },
+    }
+}
+
+async fn put_frame(targets: &Targets, to: StoreSet, row: Row, bytes: &Bytes) -> Result<Row, Error> {
+    if let Stored::Frame { hash, .. } = row.stored {
+        targets.put(to, &key::chunk(&hash), bytes).await?;
+    }
+    Ok(row)
+}
+
+async fn fetch_frame(targets: &Targets, from: StoreSet, row: Row) -> Option<Bytes> {
+    let Stored::Frame { hash, bytes } = row.stored else { return None };
+    targets.read(from, &key::chunk(&hash), u64::from(bytes), hash).await
+}
+
 /// Puts rows together to files and their lists to the stores.
-async fn collect(context: &Context, scan: &Scan, stored: Receiver<EncodedChunk>) -> Result<Content, Error> {
+async fn collect(context: &Context, scan: &Scan, stored: Receiver<StoredChunk>) -> Result<Content, Error> {
     let mut files: Vec<Option<FileEntry>> = scan.files.iter().map(empty_entry).collect();
     let mut content = Content { files: Vec::new(), sums: RowSums { frame_bytes: 0, hole_bytes: 0 }, read_bytes: 0, reused_bytes: 0 };
     let mut assemblers: HashMap<usize, Assembler> = HashMap::new();
@@ -216,14 +246,14 @@ fn empty_entry(file: &ScannedFile) -> Option<FileEntry> {
     (file.stat.len == 0).then(entry)
 }
 
-fn count(content: &mut Content, chunk: &EncodedChunk, progress: &Arc<dyn Progress>) {
+fn count(content: &mut Content, chunk: &StoredChunk, progress: &Arc<dyn Progress>) {
     let bytes = u64::from(chunk.file.shape.raw_len(chunk.index));
     progress.event(Event::Done { bytes });
     if chunk.row.is_hole() {
         return;
     }
     content.read_bytes += bytes;
-    if matches!(chunk.upload, Upload::None) {
+    if chunk.is_reused {
         content.reused_bytes += bytes;
     }
 }

@@ -44,5 +44,5 @@ async fn check_object(target: &super::targets::Target, object: &ObjectKey, max_b
         return Ok(());
     }
     let reason = format!("does not give back what was put: its bytes hash to {found}");
-    Err(store::Error::new(ErrorKind::BadAnswer, target.store.name(), "read back", object.as_str(), reason))
+    Err(store::Error::new(ErrorKind::Conflict, target.store.name(), "read back", object.as_str(), reason))
 }

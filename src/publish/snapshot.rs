@@ -73,7 +73,7 @@ fn about(options: &Options) -> Result<About, Error> {
 ///
 /// # Errors
 /// [`Error::AllStoresFailed`].
-pub(super) async fn put(targets: &Targets, previous: &Previous, heads: &Heads, made: Made) -> Result<Chosen, Error> {
+pub(super) async fn put(options: &Options, targets: &Targets, previous: &Previous, heads: &Heads, made: Made) -> Result<Chosen, Error> {
     let current = heads.newest().and_then(|head| Some((head, previous.get(&head.snapshot.manifest)?)));
     let (chosen, id, bytes, held) = match current {
         Some((head, old)) if is_unchanged(&old.manifest, &made.manifest) => {
@@ -81,6 +81,7 @@ pub(super) async fn put(targets: &Targets, previous: &Previous, heads: &Heads, m
             (Chosen { newest: head.snapshot.clone(), unchanged: true, made }, head.snapshot.manifest, bytes, old.at)
         }
         _ => {
+            heads.warn_of_same_height(options);
             let (id, bytes) = (made.stored.id, Bytes::copy_from_slice(&made.stored.bytes));
             (Chosen { newest: made.newest(), unchanged: false, made }, id, bytes, super::plan::StoreSet::EMPTY)
         }

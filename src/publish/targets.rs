@@ -24,6 +24,8 @@ const SAMPLE_OBJECTS: usize = 32;
 pub(super) struct Targets {
     list: Vec<Target>,
     writing: Writing,
+    /// One line for each store that could not be opened.
+    unopened: Vec<String>,
 }
 
 /// Whether puts reach the stores.
@@ -49,7 +51,7 @@ pub(super) struct Target {
 impl Targets {
     /// # Errors
     /// [`Error::NoStores`], [`Error::TooManyStores`].
-    pub(super) fn new(stores: &[DynWriteStore], writing: Writing) -> Result<Self, Error> {
+    pub(super) fn new(stores: &[DynWriteStore], unopened: &[store::Error], writing: Writing) -> Result<Self, Error> {
         match stores.len() {
             0 => return Err(Error::NoStores),
             1..=StoreSet::CAPACITY => {}
@@ -62,7 +64,7 @@ impl Targets {
             failure: Mutex::new(None),
             sample: Mutex::default(),
         };
-        Ok(Self { list: stores.iter().map(target).collect(), writing })
+        Ok(Self { list: stores.iter().map(target).collect(), writing, unopened: unopened.iter().map(line).collect() })
     }
 
     pub(super) fn get(&self, index: usize) -> &Target {
@@ -102,24 +104,16 @@ impl Targets {
         }
     }
 
-    /// Reads an object from the first of `from` that has it right.
-    ///
-    /// # Errors
-    /// [`Error::ReadBack`] or the store's error when none has.
-    pub(super) async fn read(&self, from: StoreSet, key: &ObjectKey, max_bytes: u64, hash: Hash) -> Result<Bytes, Error> {
-        let mut last = Error::NoStores;
+    /// Reads an object from the first of `from` that has it right; `None` when none has.
+    pub(super) async fn read(&self, from: StoreSet, key: &ObjectKey, max_bytes: u64, hash: Hash) -> Option<Bytes> {
         for index in from.iter() {
-            let store = &self.list[index].store;
-            match store.get(key, max_bytes).await {
-                Ok(bytes) if Hash::of(&bytes) == hash => return Ok(bytes.into()),
-                Ok(bytes) => {
-                    let found = Hash::of(&bytes);
-                    last = Error::ReadBack { store: store.name().to_owned(), key: key.to_string(), expected: hash, found };
-                }
-                Err(error) => last = Error::Store(Box::new(error)),
+            match self.list[index].store.get(key, max_bytes).await {
+                Ok(bytes) if Hash::of(&bytes) == hash => return Some(bytes.into()),
+                Ok(_) => tracing::debug!(store = self.list[index].store.name(), %key, "an object is damaged"),
+                Err(error) => tracing::debug!(%error, "an object cannot be read"),
             }
         }
-        Err(last)
+        None
     }
 
     /// Makes all puts durable, store by store.
@@ -143,7 +137,7 @@ impl Targets {
         }
         let mut failures: Vec<store::Error> =
             self.list.iter().filter_map(|target| target.failure.lock().expect("no holder of this lock panics").take()).collect();
-        let lines = failures.iter().map(|error| format!("{}: {}", error.store, error.one_line())).collect();
+        let lines = failures.iter().map(line).chain(self.unopened.iter().cloned()).collect();
         let first = if failures.is_empty() { None } else { Some(Box::new(failures.swap_remove(0))) };
         Err(Error::AllStoresFailed { lines, first })
     }
@@ -151,6 +145,10 @@ impl Targets {
     pub(super) fn summaries(&self) -> Vec<StoreSummary> {
         self.list.iter().map(Target::summary).collect()
     }
+}
+
+fn line(error: &store::Error) -> String {
+    format!("{}: {}", error.store, error.one_line())
 }
 
 impl Target {
@@ -169,9 +167,11 @@ impl Target {
 
     fn count(&self, key: &ObjectKey, bytes: usize) {
         let mut sample = self.sample.lock().expect("no holder of this lock panics");
-        sample.insert(key.clone());
-        if sample.len() > SAMPLE_OBJECTS {
+        if sample.len() < SAMPLE_OBJECTS {
+            sample.insert(key.clone());
+        } else if sample.last().is_some_and(|last| key < last) {
             sample.pop_last();
+            sample.insert(key.clone());
         }
         self.objects.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);

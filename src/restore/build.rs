@@ -1,6 +1,6 @@
 //! A pinned staging directory, ready to be filled.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     Error, Options, blocking,
@@ -19,7 +19,7 @@ use crate::{
         writer::{Settings, Writer},
     },
     progress::{Event, Phase},
-    sources::{Report, Sources},
+    sources::{self, Report, Sources, forms},
 };
 
 /// A staging directory that is pinned to a snapshot, and the chunks that are in it.
@@ -33,11 +33,12 @@ pub(super) struct Build {
 
 impl Build {
     /// Pins the staging directory, durably, and finds out what it holds.
-    pub(super) async fn pin(options: &Arc<Options>, place: Place, snapshot: &Snapshot, sources: &Arc<Sources>) -> Result<Self, Error> {
+    pub(super) async fn pin(options: &Arc<Options>, place: Place, snapshot: &Snapshot) -> Result<Self, Error> {
         options.progress.event(Event::Phase { phase: Phase::Plan, total_bytes: None });
-        let pinned = place.pinned()?;
-        let staging = open_staging(options, place, snapshot).await?;
-        let lists = Lists { staging: Arc::clone(&staging), sources: Arc::clone(sources) };
+        let settings = sources::Settings { max_wait: Duration::from_secs(options.max_wait_secs), ..sources::Settings::default() };
+        let sources = Sources::new(forms::with_forms(&options.sources).await, settings, Arc::clone(&options.progress));
+        let (staging, pinned) = open_staging(options, place, snapshot).await?;
+        let lists = Lists { staging: Arc::clone(&staging), sources: Arc::new(sources) };
         let carried = match pinned {
             Some(old) if old.id() == snapshot.id() => None,
             Some(old) => Some(carry_over(options, &lists, &old, snapshot).await?),
@@ -73,13 +74,20 @@ impl Build {
     }
 }
 
-async fn open_staging(options: &Arc<Options>, place: Place, snapshot: &Snapshot) -> Result<Arc<Staging>, Error> {
-    if let Some(staging) = place.staging {
-        return Ok(staging);
-    }
+/// The staging directory of an earlier run with the snapshot it is pinned to, or a new one. What is to be discarded goes now, when
+/// nothing can refuse the run any more.
+async fn open_staging(options: &Arc<Options>, mut place: Place, snapshot: &Snapshot) -> Result<(Arc<Staging>, Option<Snapshot>), Error> {
     let owned = if snapshot.manifest.about().subtrees.is_some() { Owned::Subtrees } else { Owned::Whole };
+    if place.staging.as_ref().is_some_and(|staging| !staging.suits(owned)) {
+        place.pin = None;
+    }
+    place.remove_unpinned().await?;
+    let pinned = place.pinned()?;
+    if let Some(staging) = place.staging {
+        return Ok((staging, pinned));
+    }
     let (fs, target) = (Arc::clone(&options.fs), place.target);
-    Ok(Arc::new(blocking(move || Staging::open(fs, &target, owned)).await?))
+    Ok((Arc::new(blocking(move || Staging::open(fs, &target, owned)).await?), None))
 }
 
 /// Starts on a snapshot that the staging directory was not pinned to before.

@@ -17,7 +17,12 @@ pub(super) async fn carry_over(options: &Arc<Options>, lists: &Lists, old: &Snap
     if old.manifest.about().chunk_size != new.manifest.about().chunk_size {
         return Ok(carried);
     }
-    let (_journal, have) = resume(options, lists, old).await?;
+    let have = match resume(options, lists, old).await {
+        Ok((_journal, have)) => have,
+        // No journal, and no source has the older snapshot's lists any more: its chunks cannot be told from anything else.
+        Err(Error::Sources(_)) => return Ok(carried),
+        Err(error) => return Err(error),
+    };
     for (position, file) in new.manifest.files().iter().enumerate() {
         if let Some((old_position, old_file)) = old.manifest.find(file.path.as_str()) {
             let pair = Pair { old: old_file, new: file };
@@ -47,7 +52,14 @@ impl Pair<'_> {
         let (old, new) = (FileShape::new(self.old.bytes, chunk_size), FileShape::new(self.new.bytes, chunk_size));
         for segment in 0..old.chunks().min(new.chunks()).div_ceil(SEGMENT_ROWS) {
             let first = segment * SEGMENT_ROWS;
-            let old_rows = lists.rows(self.old, old, segment).await?;
+            if !(first..old.chunks().min(first + SEGMENT_ROWS)).any(&have) {
+                continue;
+            }
+            // A list that is gone costs its chunks, not the run: the older snapshot may have left all sources.
+            let old_rows = match lists.rows(self.old, old, segment).await {
+                Err(Error::Sources(_)) => continue,
+                rows => rows?,
+            };
             let new_rows = lists.rows(self.new, new, segment).await?;
             for (index, (a, b)) in (first..).zip(old_rows.iter().zip(&new_rows)) {
                 if have(index) && same_chunk((a, old.raw_len(index)), (b, new.raw_len(index))) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Error, Existing, Options, Owner, blocking, snapshot::Snapshot};
 use crate::{
     disk::{
-        self,
+        self, in_use,
         record::Record,
         staging::Staging,
         swap::{self, Old, Placed},
@@ -21,6 +21,13 @@ pub(super) async fn put_in_place(options: &Arc<Options>, staging: Arc<Staging>, 
     let (given, staged, one) = (Arc::clone(options), Arc::clone(&staging), snapshot.clone());
     let placed = blocking(move || {
         staged.check_alive()?;
+        // The last moment at which nothing has happened.
+        if given.stop.requested() {
+            return Err(disk::Error::Stopped);
+        }
+        if given.existing != Existing::Refuse {
+            in_use::check_target(staged.target())?;
+        }
         if let Some(owner) = given.owner {
             hand_over(&given, &staged, &one.manifest, owner)?;
         }

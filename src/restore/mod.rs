@@ -14,11 +14,7 @@ pub mod plan;
 mod snapshot;
 pub mod verify;
 
-use std::{
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use serde::Serialize;
 
@@ -32,7 +28,6 @@ use crate::{
     disk,
     fs::Fs,
     progress::{Progress, Stop},
-    sources::{Settings, Sources, forms},
     store::DynReadStore,
     types::{ChannelName, Hash, Timestamp, When},
 };
@@ -52,14 +47,19 @@ pub async fn run(options: Options) -> Result<Summary, Error> {
     let target = place.target.clone();
     let told = |snapshot: &Snapshot, outcome| snapshot.summary(&target, outcome, Moved::default(), Vec::new(), started);
     if let Some(snapshot) = place.complete_swap(&options).await? {
-        return Ok(told(&snapshot, Outcome::Restored));
+        if snapshot.is_what_is_asked(&options) {
+            return Ok(told(&snapshot, Outcome::Restored));
+        }
+        place = Place::find(&options).await?;
     }
     if let Some(snapshot) = place.take_restored(&options) {
+        place.remove_unpinned().await?;
         return Ok(told(&snapshot, Outcome::AlreadyRestored));
     }
     // 2. Which snapshot: the pinned one of the partial restore, else the head of the channel and its manifest.
-    let snapshot = snapshot::choose(&options, &state, &place).await?;
+    let snapshot = until_stopped(&options, snapshot::choose(&options, &state, &place)).await?;
     if place.holds(&snapshot.id()) {
+        place.remove_unpinned().await?;
         return Ok(told(&snapshot, Outcome::AlreadyRestored));
     }
     // 3. Refuse before the first data byte: target not empty or in use, no space.
@@ -68,15 +68,20 @@ pub async fn run(options: Options) -> Result<Summary, Error> {
         return Ok(told(&snapshot, Outcome::DryRun));
     }
     // 4. Pin: a later run continues this snapshot.
-    let settings = Settings { max_wait: Duration::from_secs(options.max_wait_secs), ..Settings::default() };
-    let sources = Sources::new(forms::with_forms(&options.sources).await, settings, Arc::clone(&options.progress));
-    let sources = Arc::new(sources);
-    let build = Build::pin(&options, place, &snapshot, &sources).await?;
+    let build = until_stopped(&options, Build::pin(&options, place, &snapshot)).await?;
     // 5. and 6. Plan, fetch, verify, write, journal.
     let (staging, moved, reports) = build.fetch_all(&options, &snapshot).await?;
     // 7. Put it in place.
     finish::put_in_place(&options, staging, &snapshot).await?;
     Ok(snapshot.summary(&target, Outcome::Restored, moved, reports, started))
+}
+
+/// Waits for work that can be dropped at any moment without leaving anything half done, unless somebody asks to stop.
+async fn until_stopped<T>(options: &Options, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::select! {
+        done = work => done,
+        () = options.stop.wait() => Err(Error::Interrupted),
+    }
 }
 
 /// A state directory that cannot be written is refused before any download.
@@ -92,7 +97,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, disk::Erro
 }
 
 /// What is restored, from where to where.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// The channel.
     pub channel: ChannelName,

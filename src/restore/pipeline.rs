@@ -4,9 +4,12 @@
 //! chunk, so memory is (lanes + threads) × chunk size, whatever the size of the snapshot. A chunk that no source can
 //! deliver does not stop the others: they are written and journaled first.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use async_channel::{Receiver, Sender};
@@ -34,6 +37,10 @@ use crate::{
 const MAX_LANES: u64 = 64;
 /// Lanes to start with; more help only where latency is high.
 const LANES: u64 = 16;
+/// Threads at most: more than a machine's disk can use, and far fewer than the runtime has for all blocking work.
+const MAX_THREADS: usize = 64;
+/// How often it is looked whether a batch is due that no write ends, because the sources are slow.
+const TICK: Duration = Duration::from_millis(250);
 /// Chunks that no source could deliver and that an error names.
 const NAMED_LOSSES: usize = 10;
 
@@ -107,38 +114,87 @@ struct Shared {
 /// # Errors
 /// [`Error::Chunks`] when chunks could not be had, after all others; [`Error::Interrupted`]; disk and network trouble.
 pub(super) async fn run(context: Context) -> Result<Moved, Error> {
-    let context = Arc::new(context);
-    let shared = Arc::new(Shared::default());
-    let (jobs, waiting_jobs) = async_channel::bounded(lanes(&context) as usize);
-    let (deliveries, waiting_deliveries) = async_channel::bounded(context.threads.max(1));
+    let (context, shared, ended) = (Arc::new(context), Arc::new(Shared::default()), Stop::new());
+    let ticker = tokio::spawn(tick(Arc::clone(&context), Arc::clone(&shared), ended.clone()));
+    let (jobs, stages) = start_stages(&context, &shared);
+    let planned = tokio::select! {
+        planned = plan_all(&context, jobs) => planned,
+        () = context.stop.wait() => Err(Error::Interrupted),
+        () = shared.failed.wait() => Ok(Moved::default()),
+    };
+    if planned.is_err() {
+        shared.failed.request();
+    }
+    let joined = stages.join_all().await.into_iter().fold(Ok(()), first_cause);
+    ended.request();
+    let ticked = ticker.await.unwrap_or(Err(Error::WorkerDied));
+    // Whatever went wrong, what was verified is kept.
+    let flushed = flush(&context).await;
+    let failures = [joined, ticked, flushed].into_iter().fold(Ok(()), first_cause);
+    let mut moved = first_cause(failures, planned)?;
+    shared.refuse_losses()?;
+    moved.written_bytes = shared.written_bytes.load(Ordering::Relaxed);
+    moved.retries = shared.retries.load(Ordering::Relaxed);
+    Ok(moved)
+}
+
+/// Starts the lanes and the threads behind them; they end when no job comes any more.
+fn start_stages(context: &Arc<Context>, shared: &Arc<Shared>) -> (Sender<Job>, Stages) {
+    let threads = context.threads.clamp(1, MAX_THREADS);
+    let (jobs, waiting_jobs) = async_channel::bounded(lanes(context) as usize);
+    let (deliveries, waiting_deliveries) = async_channel::bounded(threads);
     let mut stages = JoinSet::new();
-    for _ in 0..context.threads.max(1) {
-        let (context, waiting) = (Arc::clone(&context), waiting_deliveries.clone());
+    for _ in 0..threads {
+        let (context, waiting) = (Arc::clone(context), waiting_deliveries.clone());
         stages.spawn_blocking(move || {
             write_all(&context, &waiting);
             Ok(())
         });
     }
-    for _ in 0..lanes(&context) {
-        stages.spawn(lane(Arc::clone(&context), Arc::clone(&shared), waiting_jobs.clone(), deliveries.clone()));
+    for _ in 0..lanes(context) {
+        stages.spawn(lane(Arc::clone(context), Arc::clone(shared), waiting_jobs.clone(), deliveries.clone()));
     }
-    drop((waiting_jobs, deliveries, waiting_deliveries));
-    let planned = plan_all(&context, jobs).await;
-    if planned.is_err() {
-        shared.failed.request();
+    (jobs, Stages(stages))
+}
+
+/// The lanes and threads of a run.
+struct Stages(JoinSet<Result<(), Error>>);
+
+impl Stages {
+    /// What each of them came to.
+    async fn join_all(mut self) -> Vec<Result<(), Error>> {
+        let mut ended = Vec::new();
+        while let Some(stage) = self.0.join_next().await {
+            ended.push(stage.unwrap_or(Err(Error::WorkerDied)));
+        }
+        ended
     }
-    let mut ended = Ok(());
-    while let Some(stage) = stages.join_next().await {
-        ended = ended.and(stage.unwrap_or(Err(Error::WorkerDied)));
+}
+
+/// Makes due batches durable until the run has `ended`: where sources are slow, no write does it.
+async fn tick(context: Arc<Context>, shared: Arc<Shared>, ended: Stop) -> Result<(), Error> {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(TICK) => {}
+            () = ended.wait() => return Ok(()),
+        }
+        let writer = Arc::clone(&context.writer);
+        let flushed = tokio::task::spawn_blocking(move || writer.flush_if_due()).await.map_err(|_| Error::WorkerDied)?;
+        if let Err(error) = flushed {
+            shared.failed.request();
+            return Err(Error::Disk(error));
+        }
     }
-    // Whatever went wrong, what was verified is kept; the first thing that went wrong is what is told.
-    let flushed = flush(&context).await;
-    let mut moved = planned?;
-    ended.and(flushed)?;
-    shared.refuse_losses()?;
-    moved.written_bytes = shared.written_bytes.load(Ordering::Relaxed);
-    moved.retries = shared.retries.load(Ordering::Relaxed);
-    Ok(moved)
+}
+
+/// Of what two parts of a run came to, the failure that explains the other: a writer that refuses to go on says only that another
+/// thread has failed, and a signal says nothing of a full disk.
+fn first_cause<T>(first: Result<(), Error>, second: Result<T, Error>) -> Result<T, Error> {
+    match (first, second) {
+        (Ok(()), second) => second,
+        (Err(Error::Interrupted | Error::Disk(disk::Error::Stopped)), Err(cause)) => Err(cause),
+        (Err(cause), _) => Err(cause),
+    }
 }
 
 /// Bodies in flight that the memory budget allows: each may be a frame here and its chunk in a thread.

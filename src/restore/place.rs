@@ -1,14 +1,17 @@
 //! Where a snapshot goes: the target, and what earlier runs left in it and beside it.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{Error, Existing, Options, Partial, blocking, finish, snapshot::Snapshot};
 use crate::{
     disk::{
-        in_use,
+        self, in_use,
         record::Record,
         space,
-        staging::{Pin, Staging},
+        staging::{Pin, Staging, Version},
         swap,
         target::{self, Occupied},
         usage,
@@ -23,9 +26,11 @@ use crate::{
 pub(super) struct Place {
     /// The target, every link on the way to it resolved.
     pub(super) target: PathBuf,
-    /// The staging directory that an earlier run left, locked.
+    /// Where an earlier run left its staging directory.
+    pub(super) partial: Option<PathBuf>,
+    /// That directory, locked; none in a dry run, which takes and writes nothing.
     pub(super) staging: Option<Arc<Staging>>,
-    /// What that run was building.
+    /// What that run was building, unless it is to be discarded.
     pub(super) pin: Option<Pin>,
     /// What lies in the target, if qsync put it there and nobody touched it since.
     untouched: Option<Snapshot>,
@@ -35,44 +40,41 @@ impl Place {
     /// Refuses a target that is dangerous whatever is restored, and finds what an earlier run left.
     pub(super) async fn find(options: &Arc<Options>) -> Result<Self, Error> {
         let given = Arc::clone(options);
-        let (target, staging) = blocking(move || {
+        let (target, left) = blocking(move || {
             let target = target::resolve(&*given.fs, &given.target)?;
             target::check_place(&*given.fs, &target, given.home.as_deref())?;
-            let staging = Staging::find(Arc::clone(&given.fs), &target)?;
-            Ok((target, staging))
+            let left = Left::find(&given, &target)?;
+            Ok((target, left))
         })
         .await?;
         let untouched = untouched(options, &target).await?;
-        let mut place = Self { target, staging: None, pin: None, untouched };
-        if let Some(staging) = staging {
-            place.adopt(options, staging).await?;
-        }
-        Ok(place)
-    }
-
-    async fn adopt(&mut self, options: &Options, staging: Staging) -> Result<(), Error> {
-        let discard = options.partial == Partial::Discard && !options.dry_run;
-        // A swap that has begun is past discarding: the old database may lie in staging.
-        if discard && !swap::is_pending(&staging)? {
-            return blocking(move || staging.remove()).await;
-        }
-        let staging = Arc::new(staging);
-        let opened = Arc::clone(&staging);
-        self.pin = blocking(move || opened.pin()).await?;
-        self.staging = Some(staging);
-        Ok(())
+        Ok(Self { target, partial: left.path, staging: left.staging.map(Arc::new), pin: left.pin, untouched })
     }
 
     /// Completes a swap that an earlier run began; gives the snapshot that is in place then.
     pub(super) async fn complete_swap(&mut self, options: &Arc<Options>) -> Result<Option<Snapshot>, Error> {
-        let (Some(staging), false) = (&self.staging, options.dry_run) else { return Ok(None) };
-        let opened = Arc::clone(staging);
-        let Some(placed) = blocking(move || swap::finish_pending(&opened)).await? else { return Ok(None) };
-        let pin = self.pin.take().ok_or(Error::WorkerDied)?;
-        let snapshot = Snapshot::from_pin(pin)?;
-        let staging = self.staging.take().ok_or(Error::WorkerDied)?;
+        let (Some(staging), Some(pin)) = (&self.staging, &self.pin) else { return Ok(None) };
+        let (staging, snapshot) = (Arc::clone(staging), Snapshot::from_pin(pin.clone())?);
+        let opened = Arc::clone(&staging);
+        let placed = blocking(move || {
+            // Whoever started a node since then started it on the old database.
+            if swap::is_pending(&opened)? && !swap::is_made(&opened)? {
+                in_use::check_target(opened.target())?;
+            }
+            swap::finish_pending(&opened)
+        });
+        let Some(placed) = placed.await? else { return Ok(None) };
         finish::record_and_clean_up(options, staging, &snapshot, placed).await?;
+        (self.staging, self.pin) = (None, None);
         Ok(Some(snapshot))
+    }
+
+    /// Removes a staging directory that is worth nothing: to be discarded, or left by a run that ended before it pinned anything.
+    pub(super) async fn remove_unpinned(&mut self) -> Result<(), Error> {
+        match self.staging.take_if(|_| self.pin.is_none()) {
+            Some(staging) => blocking(move || staging.remove()).await,
+            None => Ok(()),
+        }
     }
 
     /// What the target holds already, when that is what was asked for and nobody asked for anything newer.
@@ -93,17 +95,20 @@ impl Place {
     /// Refuses before the first data byte: the target is occupied, in use or holds a node's identity, or there is no room.
     pub(super) async fn check(&self, options: &Arc<Options>, snapshot: &Snapshot) -> Result<(), Error> {
         let (given, target, manifest) = (Arc::clone(options), self.target.clone(), Arc::clone(&snapshot.manifest));
-        let staging = self.staging.clone();
+        let (partial, staging) = (self.partial.clone(), self.staging.clone().filter(|_| self.pin.is_some()));
         blocking(move || {
             let occupied = match given.existing {
                 Existing::Refuse => Occupied::Refuse,
                 Existing::Replace | Existing::ReplaceKeepingOld => Occupied::Allow,
             };
             target::check_content(&*given.fs, &target, &manifest, occupied)?;
+            if let Some(staging) = staging {
+                staging.check_place()?;
+            }
             if let Some(text) = in_use::check_target(&target)? {
                 given.progress.event(Event::Warning { text });
             }
-            let taken = staging.map_or(Ok(0), |staging| usage::allocated(&*given.fs, &staging.data()))?;
+            let taken = partial.map_or(Ok(0), |partial| usage::allocated(&*given.fs, &partial.join("data")))?;
             space::check(&*given.fs, &target, usage::need(&manifest, taken))
         })
         .await
@@ -115,7 +120,30 @@ impl Place {
     }
 }
 
-async fn untouched(options: &Arc<Options>, target: &std::path::Path) -> Result<Option<Snapshot>, Error> {
+/// What an earlier run left for a target.
+#[derive(Default)]
+struct Left {
+    path: Option<PathBuf>,
+    staging: Option<Staging>,
+    pin: Option<Pin>,
+}
+
+impl Left {
+    fn find(options: &Options, target: &Path) -> Result<Self, disk::Error> {
+        let discard = options.partial == Partial::Discard;
+        if options.dry_run {
+            let Some((path, pin)) = Staging::peek(&*options.fs, target)? else { return Ok(Self::default()) };
+            return Ok(Self { path: Some(path), staging: None, pin: pin.filter(|_| !discard) });
+        }
+        let version = if discard { Version::Any } else { Version::Readable };
+        let Some(staging) = Staging::find(Arc::clone(&options.fs), target, version)? else { return Ok(Self::default()) };
+        // A swap that has begun is past discarding: the old database may lie in staging.
+        let pin = if discard && !swap::is_pending(&staging)? { None } else { staging.pin()? };
+        Ok(Self { path: Some(staging.path().to_owned()), staging: Some(staging), pin })
+    }
+}
+
+async fn untouched(options: &Arc<Options>, target: &Path) -> Result<Option<Snapshot>, Error> {
     let (given, target) = (Arc::clone(options), target.to_owned());
     blocking(move || {
         let Some(record) = Record::load(&*given.fs, &given.state_dir, &target)? else { return Ok(None) };

@@ -27,14 +27,17 @@ pub(super) async fn choose(options: &Arc<Options>, state: &StateDir, place: &Pla
         return Err(Error::NoSources);
     }
     match place.pinned()? {
-        Some(pinned) if options.partial == Partial::Continue => continue_pinned(options, place, state, pinned),
+        Some(pinned) if options.partial == Partial::Continue => {
+            check_is_asked(options, place, &pinned)?;
+            continue_pinned(options, state, pinned).await
+        }
         _ => discover(options, state).await,
     }
 }
 
-/// Continues a partial restore: its signature, repo and channel are checked again, its expiry is not.
-fn continue_pinned(options: &Options, place: &Place, state: &StateDir, pinned: Snapshot) -> Result<Snapshot, Error> {
-    let path = || place.staging.as_ref().map(|staging| staging.path().to_owned()).unwrap_or_default();
+/// A partial restore is not turned into another one by a flag that was meant for something else.
+fn check_is_asked(options: &Options, place: &Place, pinned: &Snapshot) -> Result<(), Error> {
+    let path = || place.partial.clone().unwrap_or_default();
     if *pinned.channel() != options.channel {
         return Err(Error::OtherChannel { path: path(), pinned: pinned.channel().clone(), asked: options.channel.clone() });
     }
@@ -42,8 +45,17 @@ fn continue_pinned(options: &Options, place: &Place, state: &StateDir, pinned: S
         let asked = options.when.clone().unwrap_or_default();
         return Err(Error::OtherSnapshot { path: path(), pinned: pinned.id(), height: pinned.height(), asked });
     }
-    let kept = Kept { roots: &pinned.pin.roots, head: &pinned.pin.head, manifest: &pinned.pin.manifest.bytes };
-    catalog::check_pinned(state, &options.channel, options.pin, kept)?;
+    Ok(())
+}
+
+/// Continues a partial restore: its signature, repo and channel are checked again, its expiry is not.
+async fn continue_pinned(options: &Arc<Options>, state: &StateDir, pinned: Snapshot) -> Result<Snapshot, Error> {
+    let (given, state, pin) = (Arc::clone(options), state.clone(), pinned.pin.clone());
+    let checked = tokio::task::spawn_blocking(move || {
+        let kept = Kept { roots: &pin.roots, head: &pin.head, manifest: &pin.manifest.bytes };
+        catalog::check_pinned(&state, &given.channel, given.pin, kept).map(drop)
+    });
+    checked.await.map_err(|_| Error::WorkerDied)??;
     let age = options.now.duration_since(pinned.manifest.about().taken_at);
     let text = format!("continuing snapshot {} of {}, taken {} h ago", pinned.id().short(), options.channel, age.as_hours());
     options.progress.event(Event::Note { text });
@@ -93,6 +105,11 @@ impl Snapshot {
 
     pub(super) fn height(&self) -> Option<u64> {
         self.manifest.about().height
+    }
+
+    /// Whether a run that was asked for this has nothing more to do once this snapshot is in place.
+    pub(super) fn is_what_is_asked(&self, options: &Options) -> bool {
+        *self.channel() == options.channel && self.is(options.when.as_ref()) && options.partial == Partial::Continue
     }
 
     /// Whether `when` means this snapshot; nothing and `latest` may mean any.

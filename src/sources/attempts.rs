@@ -9,6 +9,9 @@ const WRONG_BODIES_ALLOWED: u32 = 2;
 /// "Absent" is believed at once from all but a cache that may still hold an old answer: it is asked for twice.
 const ABSENT_ANSWERS_ALLOWED: u32 = 2;
 
+/// A disk of this machine that cannot read an object is asked a few times more: it may only have run out of file handles.
+const UNREADABLE_ANSWERS_ALLOWED: u32 = 5;
+
 /// What each source did when asked for one object.
 #[derive(Debug, Default)]
 pub struct Attempts {
@@ -22,6 +25,13 @@ struct Tries {
     asked_this_round: bool,
     wrong: u32,
     absent: u32,
+    unreadable: u32,
+}
+
+impl Tries {
+    fn are_hopeless(&self) -> bool {
+        self.wrong >= WRONG_BODIES_ALLOWED || self.absent >= ABSENT_ANSWERS_ALLOWED || self.unreadable >= UNREADABLE_ANSWERS_ALLOWED
+    }
 }
 
 impl Attempts {
@@ -37,7 +47,7 @@ impl Attempts {
     }
 
     pub(super) fn is_hopeless(&self, source: usize) -> bool {
-        self.by_source.get(&source).is_some_and(|tries| tries.wrong >= WRONG_BODIES_ALLOWED || tries.absent >= ABSENT_ANSWERS_ALLOWED)
+        self.by_source.get(&source).is_some_and(Tries::are_hopeless)
     }
 
     pub(super) fn any_wrong(&self) -> bool {
@@ -55,6 +65,10 @@ impl Attempts {
 
     pub(super) fn missing(&mut self, source: usize) {
         self.by_source.entry(source).or_default().absent += 1;
+    }
+
+    pub(super) fn unreadable(&mut self, source: usize) {
+        self.by_source.entry(source).or_default().unreadable += 1;
     }
 
     pub(super) fn wait_for(&mut self, asked_for: Option<Duration>) {

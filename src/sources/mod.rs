@@ -136,6 +136,7 @@ pub struct Sources {
     settings: Settings,
     progress: Arc<dyn Progress>,
     last_delivery: Mutex<Instant>,
+    dropping: Mutex<()>,
 }
 
 impl Sources {
@@ -143,7 +144,7 @@ impl Sources {
     #[must_use]
     pub fn new(stores: Vec<(DynReadStore, Form)>, settings: Settings, progress: Arc<dyn Progress>) -> Self {
         let sources = stores.into_iter().map(|(store, form)| Source::new(store, form)).collect();
-        Self { sources, settings, progress, last_delivery: Mutex::new(Instant::now()) }
+        Self { sources, settings, progress, last_delivery: Mutex::new(Instant::now()), dropping: Mutex::default() }
     }
 
     /// Reads an object from whichever source delivers it first, into `body`, and says where it came from.
@@ -236,12 +237,8 @@ impl Sources {
                 }
             }
             ErrorKind::Unavailable { retry_after } => attempts.wait_for(retry_after),
-            ErrorKind::Interrupted
-            | ErrorKind::Unreachable
-            | ErrorKind::BadAnswer
-            | ErrorKind::Conflict
-            | ErrorKind::NoSpace
-            | ErrorKind::Io => {}
+            ErrorKind::Io => attempts.unreadable(index),
+            ErrorKind::Interrupted | ErrorKind::Unreachable | ErrorKind::BadAnswer | ErrorKind::Conflict | ErrorKind::NoSpace => {}
         }
         self.report_failure(source, &error.one_line());
     }
@@ -251,6 +248,8 @@ impl Sources {
     }
 
     fn drop_unless_last(&self, index: usize) {
+        // Two sources that are dropped at the same moment must not each count on the other.
+        let _one_at_a_time = self.dropping.lock().expect("no holder of this lock panics");
         let others = self.sources.iter().enumerate().filter(|(i, source)| *i != index && !source.dropped()).count();
         if others > 0 {
             self.sources[index].drop_for_run();

@@ -17,8 +17,10 @@ use crate::{
 
 /// Wrong bodies after which a source is dropped for the run.
 pub(super) const STRIKES_TO_DROP: u64 = 3;
-/// How long a source that failed is asked only when no other is left.
+/// How long a source that failed is asked only when no other is left; doubled with each failure that follows without a delivery.
 const REST_AFTER_FAILURE: Duration = Duration::from_secs(2);
+/// The longest such rest.
+const LONGEST_REST: Duration = Duration::from_secs(120);
 
 /// How a source stores chunks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,16 +57,29 @@ pub(super) struct Source {
     tally: Mutex<Tally>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Tally {
     report: Report,
     rests_until: Option<Instant>,
+    /// How long the next rest is.
+    next_rest: Duration,
+}
+
+impl Tally {
+    /// A source that fails again while it rests already rests no longer: those were questions from before.
+    fn rest(&mut self) {
+        let now = Instant::now();
+        if self.rests_until.is_none_or(|until| until <= now) {
+            self.rests_until = Some(now + self.next_rest);
+            self.next_rest = (self.next_rest * 2).min(LONGEST_REST);
+        }
+    }
 }
 
 impl Source {
     pub(super) fn new(store: DynReadStore, form: Form) -> Self {
         let report = Report { source: store.name().to_owned(), ..Report::default() };
-        let tally = Mutex::new(Tally { report, rests_until: None });
+        let tally = Mutex::new(Tally { report, rests_until: None, next_rest: REST_AFTER_FAILURE });
         Self { store, form, in_flight: AtomicUsize::new(0), dropped: AtomicBool::new(false), tally }
     }
 
@@ -103,12 +118,14 @@ impl Source {
             Ok(()) => {
                 tally.report.objects += 1;
                 tally.report.bytes += body.len() as u64;
-                tally.rests_until = None;
+                (tally.rests_until, tally.next_rest) = (None, REST_AFTER_FAILURE);
             }
             Err(error) => {
                 tally.report.errors += 1;
                 tally.report.last_error = Some(error.one_line());
-                tally.rests_until = error.kind.worth_retrying().then(|| Instant::now() + REST_AFTER_FAILURE);
+                if error.kind.worth_retrying() {
+                    tally.rest();
+                }
             }
         });
         outcome

@@ -49,7 +49,7 @@ impl StoreUrl {
     /// Opens the store to read. A web server is not contacted yet.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] when the directory is absent, [`ErrorKind::BadAnswer`] when it is no directory.
+    /// [`ErrorKind::NotFound`] when the directory is absent, [`ErrorKind::Io`] when it is no directory.
     pub async fn open_read(&self, fs: Arc<dyn Fs>) -> Result<DynReadStore, Error> {
         match self.clone() {
             Self::Local(path) => Ok(Arc::new(open_blocking(move || LocalReader::open(fs, &path)).await?)),
@@ -57,10 +57,10 @@ impl StoreUrl {
         }
     }
 
-    /// Opens the store to write. Nothing is written yet, but for the directory with [`Create::Yes`].
+    /// Opens the store to write. Nothing is written yet.
     ///
     /// # Errors
-    /// As [`StoreUrl::open_read`]; [`ErrorKind::Denied`] for a web server, and where the directory may not be made.
+    /// As [`StoreUrl::open_read`]; [`ErrorKind::Denied`] for a web server.
     pub async fn open_write(&self, fs: Arc<dyn Fs>, create: Create) -> Result<DynWriteStore, Error> {
         match self.clone() {
             Self::Local(path) => Ok(Arc::new(open_blocking(move || LocalStore::open(fs, &path, create)).await?)),
@@ -167,7 +167,11 @@ mod tests {
         let local = parse("/srv/store").unwrap();
         assert_eq!(local.open_read(Arc::clone(&fs)).await.unwrap_err().kind, ErrorKind::NotFound);
         assert_eq!(local.open_write(Arc::clone(&fs), Create::No).await.unwrap_err().kind, ErrorKind::NotFound);
-        assert_eq!(local.open_write(Arc::clone(&fs), Create::Yes).await.unwrap().name(), "/srv/store");
+        let store = local.open_write(Arc::clone(&fs), Create::Yes).await.unwrap();
+        assert_eq!(store.name(), "/srv/store");
+        // Made when something is written, so that a dry run makes nothing.
+        assert!(local.open_read(Arc::clone(&fs)).await.is_err());
+        store.put_new(&"a".parse().unwrap(), bytes::Bytes::new()).await.unwrap();
         assert!(local.open_read(Arc::clone(&fs)).await.is_ok());
         let web = parse("https://user:pass@cdn.example/prefix").unwrap();
         assert_eq!(web.open_write(Arc::clone(&fs), Create::Yes).await.unwrap_err().kind, ErrorKind::Denied);

@@ -22,8 +22,8 @@ pub use key::{InvalidKeyFile, KeyId, MAX_FILE_BYTES as MAX_KEY_FILE_BYTES, Publi
 pub use manifest::{ManifestDefect, verify_manifest};
 pub use offer::{Answer, Offer};
 pub use policy::{
-    Accepted, Decision, Inputs, MAX_NEW_ROOTS, RELEASE_DATE, Standing, begin_chain, check_current, check_head, choose_repo, decide,
-    extend_chain,
+    Accepted, Decision, Inputs, MAX_NEW_ROOTS, RELEASE_DATE, Standing, begin_chain, check_clock, check_current, check_head, choose_repo,
+    decide, extend_chain,
 };
 pub use refusal::{ClockProof, Distrust, Reason, Refusal, SourceReason};
 pub use roots::{RootChain, RootDefect, repo_of};

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use crate::command::{qsync, stderr, stdout};
+use crate::support::command::Qsync;
 
 /// A home directory with this configuration.
 fn home(config: &str) -> tempfile::TempDir {
@@ -15,12 +15,11 @@ fn home(config: &str) -> tempfile::TempDir {
 /// The name of the store that `list` would read: it is refused, and the refusal names it.
 fn store_that_list_reads(home: &Path, variable: Option<&str>, flag: Option<&str>) -> String {
     let flags: Vec<_> = flag.iter().flat_map(|store| ["--from", store]).collect();
-    let mut command = qsync(home, &[["list"].as_slice(), &flags].concat());
+    let mut command = Qsync::at_home(home, &[["list"].as_slice(), &flags].concat());
     if let Some(stores) = variable {
-        command.env("QSYNC_FROM", stores);
+        command = command.env("QSYNC_FROM", stores);
     }
-    let ran = command.assert().code(2);
-    let text = stderr(&ran);
+    let text = command.fails_with(2);
     let named = text.strip_prefix("error: no store named ").unwrap_or_else(|| panic!("{text}"));
     named.split_whitespace().next().unwrap().to_owned()
 }
@@ -41,7 +40,7 @@ fn a_single_option_is_read_from_its_variable_when_there_is_no_flag() {
     fs::write(&other, "state_dir = '/other'").unwrap();
     let flagged = home.path().join("flagged.toml");
     fs::write(&flagged, "state_dir = '/flagged'").unwrap();
-    let shown = |args: &[&str]| stdout(&qsync(home.path(), args).env("QSYNC_CONFIG", &other).assert().success());
+    let shown = |args: &[&str]| Qsync::at_home(home.path(), args).env("QSYNC_CONFIG", &other).stdout();
     assert_eq!(shown(&["config", "show"]), "state_dir = \"/other\"\n");
     assert_eq!(shown(&["--config", flagged.to_str().unwrap(), "config", "show"]), "state_dir = \"/flagged\"\n");
 }
@@ -51,24 +50,23 @@ fn a_named_file_counts_alone() {
     let home = home("state_dir = '/user'\n[stores.a]\nurl = '/a'");
     let only = home.path().join("only.toml");
     fs::write(&only, "[stores.b]\nurl = '/b'").unwrap();
-    let shown = stdout(&qsync(home.path(), &["config", "show", "--origin", "--config", only.to_str().unwrap()]).assert().success());
+    let shown = Qsync::at_home(home.path(), &["config", "show", "--origin", "--config", only.to_str().unwrap()]).stdout();
     assert_eq!(shown, format!("stores.b.url = \"/b\"  # {}\n", only.display()));
 }
 
 #[test]
 fn an_unknown_key_is_refused_with_file_key_and_guess() {
     let home = home("[channels.\"kusama/pruned\"]\ndata_dri = '/srv/db'");
-    let ran = qsync(home.path(), &["config", "check"]).assert().code(2);
+    let ran = Qsync::at_home(home.path(), &["config", "check"]).fails_with(2);
     let file = home.path().join(".config/qsync/config.toml");
     let expected = format!("error: unknown key channels.\"kusama/pruned\".data_dri in {}\nhint: did you mean data_dir?\n", file.display());
-    assert_eq!(stderr(&ran), expected);
+    assert_eq!(ran, expected);
 }
 
 #[test]
 fn a_missing_named_file_is_refused() {
     let home = home("");
-    let ran = qsync(home.path(), &["--json", "--config", "/no/such/file", "config", "show"]).assert().code(2);
-    let line: serde_json::Value = serde_json::from_str(stdout(&ran).trim()).unwrap();
+    let line = Qsync::at_home(home.path(), &["--config", "/no/such/file", "config", "show"]).json_error(2);
     assert_eq!(line["code"], "config");
 }
 
@@ -78,15 +76,15 @@ fn a_file_in_the_working_directory_is_never_read() {
     for name in ["config.toml", "qsync.toml", ".qsync.toml"] {
         fs::write(home.path().join(name), "no_such_key = 1").unwrap();
     }
-    assert_eq!(stdout(&qsync(home.path(), &["config", "check"]).assert().success()), "no configuration file\n");
+    assert_eq!(Qsync::at_home(home.path(), &["config", "check"]).stdout(), "no configuration file\n");
 }
 
 #[test]
 fn an_unknown_store_is_refused_with_the_names_there_are() {
     let home = home("[stores.mirror]\nurl = '/a'");
     fs::create_dir(home.path().join("miror")).unwrap();
-    let ran = qsync(home.path(), &["list", "--from", "miror"]).assert().code(2);
+    let ran = Qsync::at_home(home.path(), &["list", "--from", "miror"]).fails_with(2);
     let expected = "error: no store named miror in the configuration (it names mirror)\n\
                     hint: did you mean mirror?\nhint: write ./miror for the directory of that name\n";
-    assert_eq!(stderr(&ran), expected);
+    assert_eq!(ran, expected);
 }

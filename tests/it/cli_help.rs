@@ -5,12 +5,12 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::command::{qsync, stderr, stdout};
+use crate::support::command::Qsync;
 
 #[test]
 fn help_shows_examples_first_and_the_commands_below() {
     let home = tempfile::tempdir().unwrap();
-    let help = stdout(&qsync(home.path(), &["--help"]).assert().success());
+    let help = Qsync::at_home(home.path(), &["--help"]).stdout();
     assert!(help.starts_with("Examples:\n"), "{help}");
     let (examples, usage) = (help.find("Examples:").unwrap(), help.find("Usage: qsync").unwrap());
     assert!(examples < usage);
@@ -24,7 +24,7 @@ fn help_shows_examples_first_and_the_commands_below() {
 #[test]
 fn help_of_a_verb_shows_its_examples_first_and_names_the_variables() {
     let home = tempfile::tempdir().unwrap();
-    let help = stdout(&qsync(home.path(), &["restore", "--help"]).assert().success());
+    let help = Qsync::at_home(home.path(), &["restore", "--help"]).stdout();
     assert!(help.starts_with("Examples:\n  qsync restore "), "{help}");
     assert!(help.contains("[env: QSYNC_MEMORY]") && help.contains("[env: QSYNC_FROM, separated by white space]"), "{help}");
 }
@@ -32,15 +32,15 @@ fn help_of_a_verb_shows_its_examples_first_and_names_the_variables() {
 #[test]
 fn version_is_that_of_the_package() {
     let home = tempfile::tempdir().unwrap();
-    let version = stdout(&qsync(home.path(), &["--version"]).assert().success());
+    let version = Qsync::at_home(home.path(), &["--version"]).stdout();
     assert_eq!(version, format!("qsync {}\n", env!("CARGO_PKG_VERSION")));
 }
 
 #[test]
 fn an_unknown_flag_is_refused_with_the_one_that_was_meant() {
     let home = tempfile::tempdir().unwrap();
-    let ran = qsync(home.path(), &["list", "--form", "./store"]).assert().code(2);
-    insta::assert_snapshot!(stderr(&ran), @r"
+    let refused = Qsync::at_home(home.path(), &["list", "--form", "./store"]).fails_with(2);
+    insta::assert_snapshot!(refused, @r"
     error: unexpected argument '--form' found
 
       tip: a similar argument exists: '--from'
@@ -54,15 +54,14 @@ fn an_unknown_flag_is_refused_with_the_one_that_was_meant() {
 #[test]
 fn a_usage_error_is_a_json_line_too() {
     let home = tempfile::tempdir().unwrap();
-    let ran = qsync(home.path(), &["--json", "list", "--form", "x"]).assert().code(2);
-    let line: serde_json::Value = serde_json::from_str(stdout(&ran).lines().last().unwrap()).unwrap();
+    let line = Qsync::at_home(home.path(), &["list", "--form", "x"]).json_error(2);
     assert_eq!((&line["type"], &line["code"], &line["exit"]), (&"error".into(), &"usage".into(), &2.into()));
 }
 
 #[test]
 fn bash_can_parse_its_completions() {
     let home = tempfile::tempdir().unwrap();
-    let script = stdout(&qsync(home.path(), &["completions", "bash"]).assert().success());
+    let script = Qsync::at_home(home.path(), &["completions", "bash"]).stdout();
     assert!(script.contains("_qsync"));
     let mut bash = Command::new("bash").arg("-n").stdin(Stdio::piped()).spawn().unwrap();
     bash.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
@@ -73,13 +72,7 @@ fn bash_can_parse_its_completions() {
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
     let home = tempfile::tempdir().unwrap();
-    let mut child = Command::new(assert_cmd::cargo::cargo_bin!("qsync"))
-        .args(["completions", "bash"])
-        .env("HOME", home.path())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = Qsync::at_home(home.path(), &["completions", "bash"]).spawn();
     drop(child.stdout.take());
     let ended = child.wait_with_output().unwrap();
     assert!(ended.status.success(), "{ended:?}");
@@ -91,7 +84,6 @@ fn a_reader_that_goes_away_is_no_error() {
 fn a_destructive_step_is_refused_where_nobody_can_be_asked() {
     let home = tempfile::tempdir().unwrap();
     let repo = format!("b3:{}", "0".repeat(64));
-    let ran = qsync(home.path(), &["trust", "reset", &repo]).assert().code(2);
-    let text = stderr(&ran);
+    let text = Qsync::at_home(home.path(), &["trust", "reset", &repo]).fails_with(2);
     assert!(text.contains("not confirmed") && text.ends_with("hint: add --yes to confirm it\n"), "{text}");
 }

@@ -2,25 +2,20 @@
 
 use std::{
     net::TcpListener,
-    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::command::Qsync;
 
 /// Starts a command that waits for a server which never answers, sends it a signal, and gives exit code and standard error.
 fn end_with(signal: Signal) -> (Option<i32>, String) {
     let home = tempfile::tempdir().unwrap();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", silent.local_addr().unwrap());
-    let child = Command::new(assert_cmd::cargo::cargo_bin!("qsync"))
-        .args(["head", "show", "a/b", "--trust", &format!("b3:{}", "0".repeat(64)), "--from", &address])
-        .env("HOME", home.path())
-        .env("QSYNC_STATE_DIR", home.path())
-        .env("QSYNC_CONFIG", "/dev/null")
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let pin = format!("b3:{}", "0".repeat(64));
+    let child = Qsync::with_state(home.path().to_owned()).args(["head", "show", "a/b", "--trust", &pin, "--from", &address]).spawn();
     // It listens for signals before it connects.
     let _connection = silent.accept().unwrap();
     let asked = Instant::now();

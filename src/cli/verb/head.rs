@@ -116,14 +116,18 @@ fn shown(head: &Head, stores: Vec<String>) -> Shown {
 
 async fn refresh(args: RefreshArgs, context: &Context) -> Result<Shown, Failure> {
     let configured = context.config.channel(&args.channel);
-    let stores = context.targets(&env::list(args.to, "QSYNC_TO", &configured.to), Create::No).await?;
+    let (stores, unopened) = context.targets_that_open(&env::list(args.to, "QSYNC_TO", &configured.to), Create::No).await?;
     let lifetime = args.head_lifetime.or(configured.head_lifetime).unwrap_or(Span::hours(7 * 24)).0;
     let state = context.open_state()?;
     let refreshed = catalog::refresh(&stores, &args.channel, &state, context.now, lifetime.as_secs()).await?;
-    match refreshed.failures.into_iter().next() {
-        Some(failure) => Err(Failure::from_error(Code::Partial, &failure).hint("the next publish or refresh brings it up to date")),
-        None => Ok(shown(&refreshed.head, refreshed.stores)),
+    let shown = shown(&refreshed.head, refreshed.stores);
+    let failures: Vec<_> = refreshed.failures.iter().chain(&unopened).map(|e| format!("{}: {}", e.store, e.one_line())).collect();
+    if failures.is_empty() {
+        return Ok(shown);
     }
+    context.output.item("result", &shown, text);
+    let message = format!("{} of {} stores failed: {}", failures.len(), failures.len() + shown.stores.len(), failures.join("; "));
+    Err(Failure::new(Code::Partial, message).hint("the next publish or refresh brings them up to date"))
 }
 
 fn text(head: &Shown) -> String {

@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
 use crate::{
-    cli::{context::Context, env, exit::Failure, output::Format, values::Pin},
+    cli::{context::Context, env, exit::Failure, first_contact::introduced, output::Format, values::Pin},
     ops::list::{self, ListedSnapshot},
     types::Timestamp,
 };
@@ -39,7 +39,8 @@ struct Found {
 pub(super) async fn run(args: ListArgs, context: &Context) -> Result<(), Failure> {
     let sources = context.sources(&env::list(args.from, "QSYNC_FROM", &context.config.all_sources())).await?;
     let (state, progress, pin) = (context.open_state()?, context.progress(), args.trust.map(|pin| pin.0));
-    let rows = context.until_stopped(async { Ok(list::list(&sources, &state, pin, context.now, &*progress).await?) }).await?;
+    let listed = introduced(context, pin, async |pin| list::list(&sources, &state, pin, context.now, &*progress).await);
+    let rows = context.until_stopped(listed).await?;
     context.finish_progress();
     match context.output.format() {
         Format::Json => rows.iter().for_each(|row| context.output.item("snapshot", row, |_| String::new())),

@@ -14,6 +14,7 @@ use crate::{
         values::{ChunkSizeArg, Span},
     },
     publish::{self, Options, StoreSummary, Summary},
+    store::Create,
     types::{ChannelName, ChunkSize, RelPath},
 };
 
@@ -89,7 +90,7 @@ async fn options(args: PublishArgs, context: &Context) -> Result<Options, Failur
     let configured = context.config.channel(&args.channel);
     let allow_secrets = env::list(args.allow_secret.clone(), "QSYNC_ALLOW_SECRET", &[]);
     let data_dir = data_dir(&args, &configured)?;
-    let (stores, unopened) = context.targets_that_open(&env::list(args.to, "QSYNC_TO", &configured.to)).await?;
+    let (stores, unopened) = context.targets_that_open(&env::list(args.to, "QSYNC_TO", &configured.to), Create::Yes).await?;
     Ok(Options {
         data_dir,
         stores,

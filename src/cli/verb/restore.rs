@@ -11,6 +11,7 @@ use crate::{
         context::Context,
         env,
         exit::Failure,
+        first_contact::introduced,
         owner::OwnerArg,
         values::{Pin, SnapshotRef, Span},
     },
@@ -77,7 +78,8 @@ pub(crate) struct RestoreArgs {
 pub(super) async fn run(args: RestoreArgs, context: &Context) -> Result<(), Failure> {
     confirm_replacement(&args)?;
     let options = options(args, context).await?;
-    let summary = restore::run(options).await?;
+    let restored = introduced(context, options.pin, async |pin| restore::run(Options { pin, ..options.clone() }).await);
+    let summary = restored.await?;
     context.finish_progress();
     context.output.summary("restore", &summary, text);
     Ok(())

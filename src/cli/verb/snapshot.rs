@@ -7,6 +7,7 @@ use crate::{
     cli::{
         context::Context,
         exit::Failure,
+        first_contact::introduced,
         values::{Pin, SnapshotRef},
     },
     sources::{Settings, Sources, forms},
@@ -28,8 +29,9 @@ pub(super) async fn opened(
     let sources: Vec<DynReadStore> = sources.iter().map(patient).collect();
     let (state, pin) = (context.open_state()?, pin.map(|pin| pin.0));
     let when = snapshot.when.clone().unwrap_or(When::Latest);
-    let open = catalog::open_snapshot(&sources, &snapshot.channel, &when, &state, pin, context.now);
-    context.until_stopped(async { Ok(open.await?) }).await
+    let open =
+        introduced(context, pin, async |pin| catalog::open_snapshot(&sources, &snapshot.channel, &when, &state, pin, context.now).await);
+    context.until_stopped(open).await
 }
 
 /// All sources as one, each asked for chunks in the form it has.

@@ -24,6 +24,8 @@ const BATCH_AGE: Duration = Duration::from_secs(2);
 const BATCH_OBJECTS: usize = 4096;
 /// From this many files or folders on, one sync of the file system costs less than one of each.
 const SINGLE_SYNCS: usize = 4;
+/// Files that are synced at once: the disk is told to empty its cache for each, and serves many such requests as one.
+const SYNC_THREADS: usize = 32;
 
 /// What [`Writer::put`] found.
 #[derive(Debug, PartialEq, Eq)]
@@ -165,15 +167,24 @@ impl Writer {
     }
 
     fn sync_content(&self, batch: &BTreeMap<ObjectKey, u64>) -> Result<(), Failed> {
-        if let Some(first) = batch.keys().next().filter(|_| batch.len() > SINGLE_SYNCS) {
-            self.fs.sync_fs(&self.root).map_err(|error| Failed::Io(first.clone(), error))?;
+        let keys: Vec<&ObjectKey> = batch.keys().collect();
+        if keys.len() <= SINGLE_SYNCS {
+            return self.sync_files(&keys);
         }
-        for key in batch.keys() {
-            // Finds little to do after the sync above, but reports an error of this very file.
+        self.fs.sync_fs(&self.root).map_err(|error| Failed::Io(keys[0].clone(), error))?;
+        // Finds little to do after the sync above, but reports an error of each very file.
+        std::thread::scope(|scope| {
+            let shares = keys.chunks(keys.len().div_ceil(SYNC_THREADS));
+            let threads: Vec<_> = shares.map(|share| scope.spawn(|| self.sync_files(share))).collect();
+            threads.into_iter().try_for_each(|thread| thread.join().expect("a sync does not panic"))
+        })
+    }
+
+    fn sync_files(&self, keys: &[&ObjectKey]) -> Result<(), Failed> {
+        keys.iter().try_for_each(|&key| {
             let sync = || self.fs.open(&self.staging.path(&staged_name(key)), Open::ReadWrite)?.sync_all();
-            sync().map_err(|error| Failed::Io(key.clone(), error))?;
-        }
-        Ok(())
+            sync().map_err(|error| Failed::Io(key.clone(), error))
+        })
     }
 
     /// Renames a durable staged file into place, unless an object is there.

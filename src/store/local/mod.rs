@@ -36,19 +36,24 @@ impl LocalReader {
     /// Opens the store in the directory `root`. Blocks.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] when there is no such directory, [`ErrorKind::BadAnswer`] when it is something else.
+    /// [`ErrorKind::NotFound`] when there is no such directory, [`ErrorKind::Io`] when it is something else.
     pub fn open(fs: Arc<dyn Fs>, root: &Path) -> Result<Self, Error> {
-        let reader = Self { fs, root: root.to_owned(), name: root.display().to_string().into() };
+        let reader = Self::at(fs, root);
+        if reader.is_there(root)? { Ok(reader) } else { Err(reader.error(ErrorKind::NotFound, "open", "", "the directory does not exist")) }
+    }
+
+    fn at(fs: Arc<dyn Fs>, root: &Path) -> Self {
+        Self { fs, root: root.to_owned(), name: root.display().to_string().into() }
+    }
+
+    /// Whether there is a directory at `path`; an error when there is something else.
+    fn is_there(&self, path: &Path) -> Result<bool, Error> {
         // Through the directory, so that a link to a store is a store.
-        let found = match reader.fs.stat(&root.join(".")) {
-            Err(error) if error.kind() == io::ErrorKind::NotADirectory => reader.fs.stat(root),
-            found => found,
-        };
-        match found {
-            Ok(stat) if stat.kind == Kind::Dir => Ok(reader),
-            Ok(_) => Err(reader.error(ErrorKind::BadAnswer, "open", "", "the path is not a directory")),
-            Err(e) if is_absent(&e) => Err(reader.error(ErrorKind::NotFound, "open", "", "the directory does not exist")),
-            Err(e) => Err(reader.io_error("open", "", e)),
+        match self.fs.stat(&path.join(".")) {
+            Ok(stat) if stat.kind == Kind::Dir => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(e) if e.kind() != io::ErrorKind::NotADirectory => Err(self.io_error("open", "", e)),
+            Ok(_) | Err(_) => Err(self.error(ErrorKind::Io, "open", "", format!("{} is not a directory", path.display()))),
         }
     }
 

@@ -48,12 +48,12 @@ fn opens_directories_only() {
     let (memory, fs) = in_memory();
     memory.write_durable(Path::new("/file"), b"", 0o644).unwrap();
     let kind = |path: &str| LocalReader::open(Arc::clone(&fs), Path::new(path)).unwrap_err().kind;
-    assert_eq!(kind("/file"), ErrorKind::BadAnswer);
+    assert_eq!(kind("/file"), ErrorKind::Io);
     assert_eq!(kind("/absent"), ErrorKind::NotFound);
     let create = |path: &str, create| LocalStore::open(Arc::clone(&fs), Path::new(path), create).unwrap_err().kind;
     assert_eq!(create("/absent", Create::No), ErrorKind::NotFound);
-    assert_eq!(create("/file", Create::Yes), ErrorKind::BadAnswer);
-    assert_eq!(create("/file/below", Create::Yes), ErrorKind::BadAnswer);
+    assert_eq!(create("/file", Create::Yes), ErrorKind::Io);
+    assert_eq!(create("/file/below", Create::Yes), ErrorKind::Io);
 }
 
 #[test]

@@ -27,7 +27,7 @@ const MAX_MUTABLE_BYTES: u64 = 64 << 20;
 /// What to do when the directory of a store is absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Create {
-    /// Make it, and what is missing above it.
+    /// Make it, and what is missing above it, at the first put or swap.
     Yes,
     /// Refuse.
     No,
@@ -43,20 +43,21 @@ pub enum Create {
 #[derive(Debug)]
 pub struct LocalStore {
     reader: LocalReader,
+    create: Create,
     writer: Arc<Mutex<Option<Writer>>>,
 }
 
 impl LocalStore {
-    /// Opens the store in the directory `root`. Blocks.
+    /// Opens the store in the directory `root`. Blocks. Writes nothing.
     ///
     /// # Errors
-    /// As [`LocalReader::open`]; when the directory cannot be made.
+    /// As [`LocalReader::open`]; with [`Create::Yes`] only when something is in the way.
     pub fn open(fs: Arc<dyn Fs>, root: &Path, create: Create) -> Result<Self, Error> {
-        if create == Create::Yes {
-            make_root(&*fs, root)?;
-        }
-        let reader = LocalReader::open(fs, root)?;
-        Ok(Self { reader, writer: Arc::default() })
+        let reader = match create {
+            Create::No => LocalReader::open(fs, root)?,
+            Create::Yes => creatable(fs, root)?,
+        };
+        Ok(Self { reader, create, writer: Arc::default() })
     }
 
     /// Runs `work` on the writing half, which is made first if need be, where it may block. One at a time.
@@ -64,15 +65,12 @@ impl LocalStore {
         &self,
         work: impl FnOnce(&LocalReader, &mut Writer) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let (reader, writer) = (self.reader.clone(), Arc::clone(&self.writer));
+        let (reader, create, writer) = (self.reader.clone(), self.create, Arc::clone(&self.writer));
         blocking(move || {
             let mut writer = writer.lock().expect("no holder of this lock panics");
             let writer = match &mut *writer {
                 Some(writer) => writer,
-                none => {
-                    let created = Writer::create(&reader.fs, &reader.root);
-                    none.insert(created.map_err(|error| reader.io_error("open", "", error))?)
-                }
+                none => none.insert(start(&reader, create).map_err(|error| reader.io_error("open", "", error))?),
             };
             work(&reader, writer)
         })
@@ -80,19 +78,30 @@ impl LocalStore {
     }
 }
 
+/// A store that is there, or for which nothing is in the way.
+fn creatable(fs: Arc<dyn Fs>, root: &Path) -> Result<LocalReader, Error> {
+    let reader = LocalReader::at(fs, root);
+    for path in root.ancestors() {
+        if reader.is_there(path)? {
+            break;
+        }
+    }
+    Ok(reader)
+}
+
+fn start(reader: &LocalReader, create: Create) -> io::Result<Writer> {
+    if create == Create::Yes {
+        make_root(&*reader.fs, &reader.root)?;
+    }
+    Writer::create(&reader.fs, &reader.root)
+}
+
 /// Makes the directory of a store, durably.
-fn make_root(fs: &dyn Fs, root: &Path) -> Result<(), Error> {
-    let make = || {
-        let missing = root.ancestors().take_while(|path| fs.stat(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound)).count();
-        fs.create_dir_all(root, FOLDER_MODE)?;
-        let mut parents = root.ancestors().skip(1).take(missing).filter(|parent| !parent.as_os_str().is_empty());
-        parents.try_for_each(|parent| fs.sync_dir(parent))
-    };
-    make().map_err(|error| {
-        let in_the_way = matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory);
-        let (kind, reason) = if in_the_way { (ErrorKind::BadAnswer, "the path is not a directory") } else { super::classify(&error) };
-        Error::new(kind, &root.display().to_string(), "open", "", reason).caused_by(error)
-    })
+fn make_root(fs: &dyn Fs, root: &Path) -> io::Result<()> {
+    let missing = root.ancestors().take_while(|path| fs.stat(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound)).count();
+    fs.create_dir_all(root, FOLDER_MODE)?;
+    let mut parents = root.ancestors().skip(1).take(missing).filter(|parent| !parent.as_os_str().is_empty());
+    parents.try_for_each(|parent| fs.sync_dir(parent))
 }
 
 #[async_trait]

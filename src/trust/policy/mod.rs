@@ -150,10 +150,18 @@ pub fn check_current(chain: &RootChain, channel: &ChannelName, now: Timestamp, b
 
 // Rule 0.
 fn clock(inputs: &Inputs<'_>) -> Result<(), Refusal> {
-    let seen = inputs.stored.last_time.map(|time| time.saturating_sub(CLOCK_TOLERANCE).unwrap_or(Timestamp::MIN));
-    let proofs = [(Some(inputs.release_date), ClockProof::Release), (seen, ClockProof::Seen)];
-    let wrong = proofs.into_iter().filter_map(|(time, proof)| Some((time?, proof))).find(|(time, _)| inputs.now < *time);
-    wrong.map_or(Ok(()), |(not_before, proof)| Err(Refusal::alone(Reason::Clock { now: inputs.now, not_before, proof })))
+    check_clock(inputs.now, inputs.release_date, inputs.stored.last_time)
+}
+
+/// Refuses a clock that is behind a moment which is certainly past: this release, or the newest signed time that was seen.
+///
+/// # Errors
+/// [`Reason::Clock`].
+pub fn check_clock(now: Timestamp, release_date: Timestamp, last_time: Option<Timestamp>) -> Result<(), Refusal> {
+    let seen = last_time.map(|time| time.saturating_sub(CLOCK_TOLERANCE).unwrap_or(Timestamp::MIN));
+    let proofs = [(Some(release_date), ClockProof::Release), (seen, ClockProof::Seen)];
+    let wrong = proofs.into_iter().filter_map(|(time, proof)| Some((time?, proof))).find(|(time, _)| now < *time);
+    wrong.map_or(Ok(()), |(not_before, proof)| Err(Refusal::alone(Reason::Clock { now, not_before, proof })))
 }
 
 // Rules 1 and 2.

@@ -2,7 +2,8 @@
 
 use std::{
     ffi::OsStr,
-    path::PathBuf,
+    io::Write,
+    path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
 };
 
@@ -25,6 +26,49 @@ impl Qsync {
         Self { command }
     }
 
+    /// A call by a user whose home and working directory is `home`: no variables, and the configuration that lies there.
+    pub(crate) fn at_home(home: &Path, args: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_qsync"));
+        command.env_clear().env("HOME", home).env("PATH", "/usr/bin:/bin").current_dir(home).args(args);
+        command.stdin(Stdio::null());
+        Self { command }
+    }
+
+    /// The same call, run by another program: its arguments come first.
+    pub(crate) fn below(self, program: &str, arguments: &[&str]) -> Self {
+        let mut command = Command::new(program);
+        command.args(arguments).arg(self.command.get_program()).args(self.command.get_args()).stdin(Stdio::null());
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        Self { command }
+    }
+
+    /// Runs it on a terminal of its own, at which somebody types `typed`. Gives the exit code and all that the terminal shows.
+    /// Arguments must not need quoting.
+    pub(crate) fn on_a_terminal(self, typed: &str) -> (Option<i32>, String) {
+        let words: Vec<_> =
+            std::iter::once(self.command.get_program()).chain(self.command.get_args()).map(OsStr::to_string_lossy).collect();
+        let line = words.join(" ");
+        let terminal = Command::new("script")
+            .args(["-qec", &line, "/dev/null"])
+            .envs(self.variables())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn();
+        let mut terminal = terminal.unwrap();
+        terminal.stdin.as_mut().unwrap().write_all(typed.as_bytes()).unwrap();
+        let output = terminal.wait_with_output().unwrap();
+        (output.status.code(), text(&output.stdout))
+    }
+
+    fn variables(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        self.command.get_envs().filter_map(|(name, value)| Some((name, value?)))
+    }
+
     /// Adds an argument.
     pub(crate) fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
         self.command.arg(argument);
@@ -41,6 +85,18 @@ impl Qsync {
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
+    }
+
+    /// The same call as the last arguments of another program, `strace` or `unshare`.
+    pub(crate) fn inside(&self, mut program: Command) -> Command {
+        program.arg(self.command.get_program()).args(self.command.get_args()).stdin(Stdio::null());
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => program.env(name, value),
+                None => program.env_remove(name),
+            };
+        }
+        program
     }
 
     /// Starts it and leaves it running; its output is read by the caller.

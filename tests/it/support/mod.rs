@@ -3,7 +3,9 @@
 pub(crate) mod command;
 pub(crate) mod database;
 pub(crate) mod server;
+pub(crate) mod trace;
 pub(crate) mod tree;
+pub(crate) mod web;
 
 use std::path::{Path, PathBuf};
 
@@ -22,6 +24,11 @@ impl World {
     /// An empty one.
     pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// The folder that holds everything.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// A path in its folder.
