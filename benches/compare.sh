@@ -53,7 +53,7 @@ check_restored() {
 
 say "building"
 cargo build --release --locked --quiet
-qsync=$PWD/target/release/qsync
+qsync=$(realpath "${CARGO_TARGET_DIR:-target}")/release/qsync
 export QSYNC_CONFIG=/dev/null QSYNC_STATE_DIR=$work/state QSYNC_QUIET=1 RESTIC_PASSWORD=bench RESTIC_CACHE_DIR=$work/restic-cache
 
 data=$work/data out=$work/out store=$work/store repo=$work/restic tarball=$work/store.tar.zst
