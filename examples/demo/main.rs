@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "telling a story is what it is for")]
 
 mod database;
+mod folder;
 mod qsync_command;
 mod slow_link;
 
@@ -18,6 +19,7 @@ use std::{
 };
 
 use bytesize::ByteSize;
+use folder::Folder;
 use qsync_command::{Qsync, Server};
 use slow_link::SlowLink;
 
@@ -34,7 +36,7 @@ fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some(qsync_command::AS_QSYNC) {
         return qsync_command::run_as_qsync();
     }
-    match Folder::make().map_err(Into::into).and_then(|folder| story(&folder.path)) {
+    match Folder::make().and_then(|folder| story(&folder.path)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
 
 fn story(folder: &Path) -> Outcome {
     let at = Places::below(folder);
+    println!("Everything happens below {}, which is removed at the end.\n", folder.display());
     let provider = Qsync::with_state(folder.join("provider"));
     let operator = Qsync::with_state(folder.join("operator"));
     make_database(&at)?;
@@ -52,11 +55,10 @@ fn story(folder: &Path) -> Outcome {
     let server = provider.serve(&at.store)?;
     let url = format!("http://{}/", SlowLink::open(server.address, LINK_BYTES_PER_SECOND)?.address());
     restore_with_a_kill(&operator, &at, &url, &pin)?;
-    check_restored(&operator, &at, 0)?;
+    check_restored(4, &operator, &at, 0)?;
     publish_change(&provider, &at)?;
     update(&operator, &at, &server)?;
-    check_restored(&operator, &at, UPDATED_KEYS)?;
-    println!("\nDone; everything below {} is removed.", folder.display());
+    check_restored(7, &operator, &at, UPDATED_KEYS)?;
     Ok(())
 }
 
@@ -85,13 +87,18 @@ fn restore_with_a_kill(operator: &Qsync, at: &Places, url: &str, pin: &str) -> O
     let arguments = ["restore", CHANNEL, "--from", url, "--to", text(&at.restored)?, "--trust", &pin];
     let half = size_of(&at.database)?.as_u64() / 2;
     let done = operator.run_and_kill(&arguments, half)?;
+    if at.restored.exists() {
+        return Err("a promise is broken: the target exists although the restore was killed".into());
+    }
     println!(
-        "3. Restoring over a link of {}/s, killed with SIGKILL after {}; the target {}.",
+        "3. Restoring over a link of {}/s, killed with SIGKILL after {}: the target does not exist yet.",
         ByteSize(LINK_BYTES_PER_SECOND),
-        ByteSize(done),
-        if at.restored.exists() { "EXISTS: a broken promise" } else { "does not exist yet" }
+        ByteSize(done)
     );
     let summary = operator.run(&arguments)?;
+    if summary["reused_bytes"] == 0 {
+        return Err("a promise is broken: nothing that was verified before the kill was kept".into());
+    }
     println!(
         "   The same command again: {} were there and verified, {} fetched, in place after {:.1} s.",
         bytes(&summary["reused_bytes"]),
@@ -101,14 +108,15 @@ fn restore_with_a_kill(operator: &Qsync, at: &Places, url: &str, pin: &str) -> O
     Ok(())
 }
 
-fn check_restored(operator: &Qsync, at: &Places, updated: u64) -> Outcome {
+fn check_restored(step: u32, operator: &Qsync, at: &Places, updated: u64) -> Outcome {
     let verified = operator.run(&["verify", text(&at.restored)?])?;
     let started = Instant::now();
     // The copy is opened, not the restored directory: an engine changes its files when it opens them.
     copy_dir(&at.restored, &at.opened)?;
     let keys = database::check(&at.opened, updated, 1)?;
     fs::remove_dir_all(&at.opened)?;
-    println!("4. Verified {} again on disk; opened it, and all {keys} keys read back ({}).", bytes(&verified["bytes"]), seconds(started));
+    let bytes = bytes(&verified["bytes"]);
+    println!("{step}. Verified on disk once more ({bytes}), then opened: all {keys} keys read back ({}).", seconds(started));
     Ok(())
 }
 
@@ -116,7 +124,7 @@ fn publish_change(provider: &Qsync, at: &Places) -> Outcome {
     database::update_newest(&at.database, UPDATED_KEYS, 1)?;
     let summary = provider.run(&["publish", CHANNEL, text(&at.database)?, "--to", text(&at.store)?, "--height", "2"])?;
     println!(
-        "5. The node writes 2 % of its keys again. The next snapshot: {} new objects, {}, {} reused, {:.1} s.",
+        "5. The node writes 2 % of its keys again. The next snapshot: {} new objects, {}; {} published already; {:.1} s.",
         summary["stores"][0]["objects"],
         bytes(&summary["stores"][0]["uploaded_bytes"]),
         bytes(&summary["reused_bytes"]),
@@ -129,9 +137,8 @@ fn update(operator: &Qsync, at: &Places, server: &Server) -> Outcome {
     let url = format!("http://{}/", server.address);
     let summary = operator.run(&["restore", CHANNEL, "--from", &url, "--to", text(&at.restored)?, "--replace"])?;
     println!(
-        "6. Updated: a fresh tree is built beside the old one and swapped in ({} fetched, {} reused, {:.1} s).",
+        "6. Updated: the new tree was built beside the old one and swapped in; {} fetched without the slow link, {:.1} s.",
         bytes(&summary["fetched_bytes"]),
-        bytes(&summary["reused_bytes"]),
         number(&summary["seconds"])
     );
     Ok(())
@@ -148,27 +155,6 @@ impl Places {
     fn below(folder: &Path) -> Self {
         let at = |name: &str| folder.join(name);
         Self { database: at("node-database"), store: at("store"), restored: at("restored"), opened: at("opened") }
-    }
-}
-
-/// A folder that goes when the demo ends, however it ends.
-struct Folder {
-    path: PathBuf,
-}
-
-impl Folder {
-    fn make() -> std::io::Result<Self> {
-        let path = std::env::temp_dir().join(format!("qsync-demo-{}", std::process::id()));
-        fs::create_dir(&path)?;
-        Ok(Self { path })
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.path) {
-            eprintln!("{} could not be removed: {error}", self.path.display());
-        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
     process::{Child, ChildStdout, Command, ExitCode, Stdio},
 };
 
+use rustix::process::{Signal, set_parent_process_death_signal};
 use serde_json::Value;
 
 use crate::Outcome;
@@ -14,8 +15,11 @@ use crate::Outcome;
 /// First argument that makes this program the qsync command.
 pub(crate) const AS_QSYNC: &str = "as-qsync";
 
-/// Hands the remaining arguments to the command line of qsync.
+/// Hands the remaining arguments to the command line of qsync. It does not outlive the demo, however that ends.
 pub(crate) fn run_as_qsync() -> ExitCode {
+    if let Err(error) = set_parent_process_death_signal(Some(Signal::TERM)) {
+        eprintln!("this command may outlive the demo: {error}");
+    }
     qsync::cli::main(std::env::args_os().enumerate().filter(|(index, _)| *index != 1).map(|(_, word)| word))
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Reading: [`open_channel`] asks all sources, judges by `trust` and remembers what it saw in the [`StateDir`] before it
 //! answers; [`select`] and [`fetch_manifest`] lead on to a snapshot. Writing: a [`Publisher`] signs for a repository,
-//! [`init`] makes one. What is remembered only ever grows, over any number of processes and power cuts.
+//! [`init()`] makes one. What is remembered only ever grows, over any number of processes and power cuts.
 
 mod advance;
 mod ask;

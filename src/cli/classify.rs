@@ -40,6 +40,10 @@ impl Classify for publish::Error {
             Self::WorkerDied => (Code::Error, one("this is a mistake in qsync: please report it")),
         }
     }
+
+    fn details(&self) -> Vec<String> {
+        if let Self::Catalog(error) = self { error.details() } else { Vec::new() }
+    }
 }
 
 impl Classify for restore::Error {
@@ -63,6 +67,10 @@ impl Classify for restore::Error {
             Self::WorkerDied => (Code::Error, one("this is a mistake in qsync: please report it")),
         }
     }
+
+    fn details(&self) -> Vec<String> {
+        if let Self::Catalog(error) = self { error.details() } else { Vec::new() }
+    }
 }
 
 impl Classify for restore::verify::Error {
@@ -82,6 +90,10 @@ impl Classify for list::Error {
             Self::NoChannels { .. } => (Code::NotFound, one("check the address: a store has an index.json once something is published")),
             Self::Catalog(error) => error.classify(),
         }
+    }
+
+    fn details(&self) -> Vec<String> {
+        if let Self::Catalog(error) = self { error.details() } else { Vec::new() }
     }
 }
 
@@ -111,6 +123,10 @@ impl Classify for export::Error {
             Self::Interrupted => (Code::Interrupted, one("the archive is not complete: do not use it")),
             Self::WorkerDied => (Code::Error, one("this is a mistake in qsync: please report it")),
         }
+    }
+
+    fn details(&self) -> Vec<String> {
+        if let Self::Catalog(error) = self { error.details() } else { Vec::new() }
     }
 }
 

@@ -50,7 +50,7 @@ impl Context {
         let configured = config.state_dir().map(Path::to_owned);
         Ok(Self {
             state_dir: global.state_dir.clone().or(configured).or_else(env::default_state_dir),
-            receiver: progress::receiver(global.progress, output.format(), global.quiet),
+            receiver: progress::receiver(global.progress, output, global.quiet),
             fs: Arc::new(RealFs),
             now: whole_second(Timestamp::now()),
             config,

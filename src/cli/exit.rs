@@ -19,6 +19,8 @@ pub(crate) struct Failure {
     pub(crate) code: Code,
     /// The message, then that of its cause, and so on.
     pub(crate) messages: Vec<String>,
+    /// What each source or store said, one line each.
+    pub(crate) details: Vec<String>,
     /// What to do next, one line each.
     pub(crate) hints: Vec<String>,
 }
@@ -26,7 +28,7 @@ pub(crate) struct Failure {
 impl Failure {
     /// A failure without a cause below it.
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, messages: vec![message.into()], hints: Vec::new() }
+        Self { code, messages: vec![message.into()], details: Vec::new(), hints: Vec::new() }
     }
 
     /// A failure that says what an error and its causes say.
@@ -71,15 +73,17 @@ impl Failure {
             code: self.code.as_str(),
             exit: self.exit() as u8,
             message: self.messages.join(": "),
+            details: self.details.clone(),
             hints: self.hints.clone(),
         }
     }
 
-    /// The failure as people read it: `error:`, `caused by:` and `hint:` lines.
+    /// The failure as people read it: `error:` and `caused by:` lines, indented details, `hint:` lines.
     pub(crate) fn to_text(&self) -> String {
         let heads = std::iter::once("error").chain(std::iter::repeat("caused by"));
         let messages = heads.zip(&self.messages).map(|(head, message)| format!("{head}: {message}\n"));
-        messages.chain(self.hints.iter().map(|hint| format!("hint: {hint}\n"))).collect()
+        let details = self.details.iter().map(|detail| format!("  {detail}\n"));
+        messages.chain(details).chain(self.hints.iter().map(|hint| format!("hint: {hint}\n"))).collect()
     }
 }
 
@@ -91,6 +95,7 @@ pub(crate) struct ErrorLine {
     code: &'static str,
     exit: u8,
     message: String,
+    details: Vec<String>,
     hints: Vec<String>,
 }
 
@@ -99,10 +104,15 @@ pub(super) trait Classify: StdError + Sized {
     /// The code, and what to do next.
     fn classify(&self) -> (Code, Vec<String>);
 
-    /// The error with its causes, its code and its hints.
+    /// What each source or store said, one line each.
+    fn details(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The error with its causes, its code, its details and its hints.
     fn into_failure(self) -> Failure {
         let (code, hints) = self.classify();
-        Failure { hints, ..Failure::from_error(code, &self) }
+        Failure { details: self.details(), hints, ..Failure::from_error(code, &self) }
     }
 }
 
@@ -134,7 +144,11 @@ impl Classify for catalog::Error {
         if let Self::Store(error) = self {
             return error.classify();
         }
-        (named(self.code()), self.lines().into_iter().chain(self.hint()).collect())
+        (named(self.code()), self.hint().into_iter().collect())
+    }
+
+    fn details(&self) -> Vec<String> {
+        self.lines()
     }
 }
 

@@ -24,7 +24,13 @@ use std::{ffi::OsString, process::ExitCode, time::Duration};
 
 pub use code::{Code, Exit};
 
-use self::{args::Cli, context::Context, exit::Failure, output::Output, signals::Signals};
+use self::{
+    args::Cli,
+    context::Context,
+    exit::Failure,
+    output::{Lines, Output},
+    signals::Signals,
+};
 use crate::progress::Stop;
 
 /// Runs a command line, whose first word is the name of the program, and says how it ended.
@@ -41,7 +47,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 fn run(cli: Cli) -> Exit {
     logging::start(cli.global.verbose);
-    let output = Output::new(context::format(cli.global.json));
+    let output = output_of(&cli);
     let ended = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
             let ended = runtime.block_on(run_verb(cli, output));
@@ -58,6 +64,11 @@ fn run(cli: Cli) -> Exit {
             failure.exit()
         }
     }
+}
+
+fn output_of(cli: &Cli) -> Output {
+    let output = Output::new(context::format(cli.global.json));
+    if cli.verb.prints_data() { output.beside_data() } else { output }
 }
 
 async fn run_verb(cli: Cli, output: Output) -> Result<(), Failure> {
@@ -89,7 +100,7 @@ fn refuse_arguments(error: &clap::Error) -> Exit {
     output::stderr(&text);
     if std::env::args_os().any(|arg| arg == "--json") {
         let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        output::json_line(&Failure::usage(message).hint("qsync --help lists the commands and their options").to_json());
+        output::json_line(Lines::Stdout, &Failure::usage(message).hint("qsync --help lists the commands and their options").to_json());
     }
     Exit::Usage
 }

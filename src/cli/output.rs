@@ -21,10 +21,20 @@ pub(crate) enum Format {
     Json,
 }
 
-/// Writes results to standard output.
+/// Where lines of JSON go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lines {
+    /// Standard output.
+    Stdout,
+    /// Standard error: standard output is taken, by an archive for example, or by text for people.
+    Stderr,
+}
+
+/// Writes results: text to standard output, or lines of JSON.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Output {
     format: Format,
+    lines: Lines,
 }
 
 /// The last line of `--json` when a command succeeds.
@@ -40,7 +50,13 @@ struct SummaryLine<'a, T: Serialize> {
 impl Output {
     /// Writes in `format`.
     pub(crate) fn new(format: Format) -> Self {
-        Self { format }
+        Self { format, lines: Lines::Stdout }
+    }
+
+    /// The same for a command whose standard output is data: no line of JSON ever goes between the data.
+    #[must_use]
+    pub(crate) fn beside_data(self) -> Self {
+        Self { lines: Lines::Stderr, ..self }
     }
 
     /// The form of results.
@@ -48,11 +64,19 @@ impl Output {
         self.format
     }
 
+    /// Where lines that tell of progress go: where the summary goes if that is JSON too, else to standard error.
+    pub(crate) fn progress_lines(self) -> Lines {
+        match self.format {
+            Format::Json => self.lines,
+            Format::Text => Lines::Stderr,
+        }
+    }
+
     /// Shows what a command did: `text` to people, or the summary as the last JSON line.
     pub(crate) fn summary<T: Serialize>(self, command: &'static str, summary: &T, text: impl FnOnce(&T) -> String) {
         match self.format {
             Format::Text => stdout(text(summary).as_bytes()),
-            Format::Json => json_line(&SummaryLine { kind: "summary", command, summary }),
+            Format::Json => json_line(self.lines, &SummaryLine { kind: "summary", command, summary }),
         }
     }
 
@@ -60,15 +84,17 @@ impl Output {
     pub(crate) fn item<T: Serialize>(self, kind: &'static str, item: &T, text: impl FnOnce(&T) -> String) {
         match self.format {
             Format::Text => stdout(text(item).as_bytes()),
-            Format::Json => json_line(&ItemLine { kind, item }),
+            Format::Json => json_line(self.lines, &ItemLine { kind, item }),
         }
     }
 
-    /// Shows why a command failed.
+    /// Shows why a command failed; a stream that carries lines of JSON carries nothing else.
     pub(crate) fn failure(self, failure: &Failure) {
-        stderr(&failure.to_text());
+        if (self.format, self.lines) != (Format::Json, Lines::Stderr) {
+            stderr(&failure.to_text());
+        }
         if self.format == Format::Json {
-            json_line(&failure.to_json());
+            json_line(self.lines, &failure.to_json());
         }
     }
 }
@@ -82,16 +108,13 @@ struct ItemLine<'a, T: Serialize> {
     item: &'a T,
 }
 
-/// Writes one value as a line of JSON to standard output.
-pub(crate) fn json_line<T: Serialize>(value: &T) {
-    stdout(&json_bytes(value));
-}
-
-/// One value as a line of JSON.
-pub(crate) fn json_bytes<T: Serialize>(value: &T) -> Vec<u8> {
-    let mut line = serde_json::to_vec(value).expect("what is shown has text keys and writes to memory");
-    line.push(b'\n');
-    line
+/// Writes one value as a line of JSON.
+pub(crate) fn json_line<T: Serialize>(to: Lines, value: &T) {
+    let line = serde_json::to_string(value).expect("what is shown has text keys and writes to memory") + "\n";
+    match to {
+        Lines::Stdout => stdout(line.as_bytes()),
+        Lines::Stderr => stderr(&line),
+    }
 }
 
 /// Whether something could not be written to standard output although somebody may be reading.

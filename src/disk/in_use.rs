@@ -278,7 +278,8 @@ mod tests {
     #[test]
     fn finds_a_flock_even_when_this_process_holds_it() {
         let dir = tempfile::tempdir().unwrap();
-        let file = fs::File::create(dir.path().join("lock")).unwrap();
+        fs::write(dir.path().join("lock"), "").unwrap();
+        let file = fs::File::open(dir.path().join("lock")).unwrap();
         assert!(!matches!(probe(dir.path()), Use::InUse { .. }));
         rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).unwrap();
         assert!(matches!(probe(dir.path()), Use::InUse { pid, .. } if pid == Some(std::process::id())));

@@ -78,7 +78,7 @@ pub enum Error {
 /// Writes the snapshot as a tar to `out`.
 ///
 /// # Errors
-/// [`Error`]
+/// [`enum@Error`]
 pub async fn export(
     snapshot: &OpenSnapshot,
     sources: &Arc<Sources>,
@@ -94,7 +94,8 @@ pub async fn export(
     let work = send_all(manifest, sources, pieces, progress);
     let sent = tokio::select! {
         sent = work => sent,
-        () = stop.wait() => Err(Error::Interrupted),
+        // The writer is not waited for: it may hang at a pipe that nobody reads.
+        () = stop.wait() => return Err(Error::Interrupted),
     };
     // A writer that failed closed the channel; its reason comes first.
     writer.await.map_err(|_| Error::WorkerDied)?.map_err(Error::Write)?;

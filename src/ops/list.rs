@@ -52,7 +52,7 @@ pub enum Error {
 /// warning, unless it is so for all.
 ///
 /// # Errors
-/// [`Error`]
+/// [`enum@Error`]
 pub async fn list(
     sources: &[DynReadStore],
     state: &StateDir,

@@ -121,7 +121,7 @@ pub fn files(snapshot: &OpenSnapshot) -> impl Iterator<Item = ShownFile> + '_ {
 /// Gives every chunk to `shown`, in order, without holding more than one list segment.
 ///
 /// # Errors
-/// [`Error`]
+/// [`enum@Error`]
 pub async fn chunks(snapshot: &OpenSnapshot, sources: &Arc<Sources>, mut shown: impl FnMut(&ShownChunk) + Send) -> Result<(), Error> {
     for file in snapshot.manifest.files() {
         let shape = FileShape::new(file.bytes, snapshot.manifest.about().chunk_size);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Error, Options, previous::Previous, snapshot::Chosen, targets::Targets};
+use super::{Error, Options, error::in_one_line, previous::Previous, snapshot::Chosen, targets::Targets};
 use crate::{
     catalog::{self, Publisher, StateDir, StoreHead, plan::NextHead},
     format::{head::Head, key},
@@ -90,7 +90,8 @@ impl Heads {
             match catalog::fetch_manifest(&source, head, &head.snapshot.to_ref()).await {
                 Ok(manifest) => previous.add(head.snapshot.manifest, manifest, index),
                 Err(error) => {
-                    let text = format!("{}: its current snapshot cannot be read and is put again: {error}", source[0].name());
+                    let text =
+                        format!("{}: its current snapshot cannot be read and is put again: {}", source[0].name(), in_one_line(&error));
                     progress.event(Event::Warning { text });
                 }
             }
@@ -125,7 +126,7 @@ impl Heads {
     /// The head is live already, so failing to remember it is a warning: the next run reads it from the stores.
     async fn remember(&self, options: &Options, signed: &Verified<Head>) {
         if let Err(error) = self.publisher.remember(signed, options.now).await {
-            let text = format!("the new head is live, but this machine could not remember it: {error}");
+            let text = format!("the new head is live, but this machine could not remember it: {}", in_one_line(&error));
             options.progress.event(Event::Warning { text });
         }
     }
@@ -155,7 +156,7 @@ impl Heads {
         for index in targets.alive().iter() {
             let store = &targets.get(index).store;
             if let Err(error) = catalog::update_index(store, self.publisher.chain().repo(), &options.channel).await {
-                let text = format!("{}: the index could not be updated: {error}", store.name());
+                let text = format!("{}: the index could not be updated: {}", store.name(), in_one_line(&error));
                 options.progress.event(Event::Warning { text });
             }
         }

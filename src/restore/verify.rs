@@ -90,7 +90,7 @@ pub enum Error {
 /// second value, the whole list, sorted by path.
 ///
 /// # Errors
-/// [`Error`]; a directory with defects is not an error here.
+/// [`enum@Error`]; a directory with defects is not an error here.
 pub async fn run(options: Options) -> Result<(Summary, Vec<Defect>), Error> {
     let started = Instant::now();
     let work = move || {

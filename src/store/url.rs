@@ -167,7 +167,11 @@ mod tests {
         let local = parse("/srv/store").unwrap();
         assert_eq!(local.open_read(Arc::clone(&fs)).await.unwrap_err().kind, ErrorKind::NotFound);
         assert_eq!(local.open_write(Arc::clone(&fs), Create::No).await.unwrap_err().kind, ErrorKind::NotFound);
-        assert_eq!(local.open_write(Arc::clone(&fs), Create::Yes).await.unwrap().name(), "/srv/store");
+        let store = local.open_write(Arc::clone(&fs), Create::Yes).await.unwrap();
+        assert_eq!(store.name(), "/srv/store");
+        // Made when something is written, so that a dry run makes nothing.
+        assert!(local.open_read(Arc::clone(&fs)).await.is_err());
+        store.put_new(&"a".parse().unwrap(), bytes::Bytes::new()).await.unwrap();
         assert!(local.open_read(Arc::clone(&fs)).await.is_ok());
         let web = parse("https://user:pass@cdn.example/prefix").unwrap();
         assert_eq!(web.open_write(Arc::clone(&fs), Create::Yes).await.unwrap_err().kind, ErrorKind::Denied);

@@ -1,4 +1,4 @@
-//! Progress as JSON Lines, at most two `progress` lines a second.
+//! Progress as JSON Lines: at most two `progress` lines a second, and one at the end.
 
 use std::{
     collections::BTreeMap,
@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{Receiver, tally::Tally, ticker::Ticker};
 use crate::{
-    cli::output::{self, Format},
+    cli::output::{self, Lines},
     progress::{Event, Progress},
 };
 
@@ -54,49 +54,64 @@ struct Source {
 /// Prints lines of JSON.
 #[derive(Debug)]
 pub(super) struct JsonLines {
-    began: Instant,
-    tally: Arc<Mutex<Tally>>,
+    run: Arc<Run>,
     ticker: Ticker,
-    format: Format,
+}
+
+/// What the ticker shares with those who report.
+#[derive(Debug)]
+struct Run {
+    began: Instant,
+    tally: Mutex<Tally>,
+    /// What was printed last; nothing once the run is over, for then no more is printed.
+    shown: Mutex<Option<Tally>>,
+    lines: Lines,
 }
 
 impl JsonLines {
-    /// Starts the clock. Lines go where the summary goes if that is JSON too, else to standard error.
-    pub(super) fn new(format: Format) -> Self {
-        let (began, tally) = (Instant::now(), Arc::new(Mutex::new(Tally::default())));
-        let (seen, mut shown) = (Arc::clone(&tally), Tally::default());
-        let ticker = Ticker::every(PERIOD, move || {
-            let Ok(now) = seen.lock().map(|tally| tally.clone()) else { return };
-            if now != shown {
-                print(format, &progress(&now, began.elapsed()));
-                shown = now;
-            }
-        });
-        Self { began, tally, ticker, format }
+    /// Starts the clock.
+    pub(super) fn new(lines: Lines) -> Self {
+        let run = Arc::new(Run { began: Instant::now(), tally: Mutex::default(), shown: Mutex::new(Some(Tally::default())), lines });
+        let seen = Arc::clone(&run);
+        Self { run, ticker: Ticker::every(PERIOD, move || seen.show()) }
+    }
+}
+
+impl Run {
+    /// Prints how far the run is, unless that was the last thing printed.
+    fn show(&self) {
+        let Ok(now) = self.tally.lock().map(|tally| tally.clone()) else { return };
+        let Ok(mut shown) = self.shown.lock() else { return };
+        if shown.as_ref().is_some_and(|shown| *shown != now) {
+            output::json_line(self.lines, &progress(&now, self.began.elapsed()));
+            *shown = Some(now);
+        }
+    }
+
+    fn end(&self) {
+        if let Ok(mut shown) = self.shown.lock() {
+            *shown = None;
+        }
     }
 }
 
 impl Progress for JsonLines {
     fn event(&self, event: Event) {
-        let Ok(mut tally) = self.tally.lock() else { return };
-        tally.add(&event, self.began.elapsed());
+        let Ok(mut tally) = self.run.tally.lock() else { return };
+        tally.add(&event, self.run.began.elapsed());
         drop(tally);
         if let Some(line) = line(&event) {
-            print(self.format, &line);
+            output::json_line(self.run.lines, &line);
         }
     }
 }
 
 impl Receiver for JsonLines {
+    /// Ends with where the run came to, also of a run too short for a tick.
     fn finish(&self) {
         self.ticker.stop();
-    }
-}
-
-fn print(format: Format, line: &Line<'_>) {
-    match format {
-        Format::Json => output::json_line(line),
-        Format::Text => output::stderr(&String::from_utf8_lossy(&output::json_bytes(line))),
+        self.run.show();
+        self.run.end();
     }
 }
 

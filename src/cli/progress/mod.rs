@@ -14,7 +14,7 @@ use std::{
 
 use clap::ValueEnum;
 
-use super::output::Format;
+use super::output::{Format, Output};
 use crate::progress::Progress;
 
 /// How progress is shown.
@@ -27,7 +27,7 @@ pub(crate) enum Mode {
     Bar,
     /// A line at each phase and every 30 s
     Plain,
-    /// JSON Lines, at most two a second: on standard output with --json, else on standard error
+    /// JSON Lines, at most two a second: where --json prints, else on standard error
     Json,
     /// Warnings only
     None,
@@ -40,10 +40,10 @@ pub(crate) trait Receiver: Progress {
 }
 
 /// Makes the receiver for a mode.
-pub(crate) fn receiver(mode: Mode, format: Format, quiet: bool) -> Arc<dyn Receiver> {
-    match resolve(mode, format, quiet, io::stderr().is_terminal()) {
+pub(crate) fn receiver(mode: Mode, output: Output, quiet: bool) -> Arc<dyn Receiver> {
+    match resolve(mode, output.format(), quiet, io::stderr().is_terminal()) {
         Mode::Bar => Arc::new(bar::Bar::new()),
-        Mode::Json => Arc::new(json::JsonLines::new(format)),
+        Mode::Json => Arc::new(json::JsonLines::new(output.progress_lines())),
         Mode::None => Arc::new(silent::Silent),
         Mode::Plain | Mode::Auto => Arc::new(plain::Plain::new()),
     }

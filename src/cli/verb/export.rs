@@ -11,6 +11,7 @@ use crate::{
         context::Context,
         env,
         exit::Failure,
+        output::Format,
         values::{Pin, SnapshotRef},
     },
     ops::export,
@@ -48,6 +49,10 @@ pub(super) async fn run(args: ExportArgs, context: &Context) -> Result<(), Failu
     let pin = args.trust.or(configured.trust);
     let open = opened(context, &args.snapshot, pin, &sources).await?;
     let (sources, progress) = (as_one(&sources, context).await, context.progress());
-    export::export(&open, &sources, io::stdout(), &context.stop, &progress).await?;
+    let exported = export::export(&open, &sources, io::stdout(), &context.stop, &progress).await?;
+    context.finish_progress();
+    if context.output.format() == Format::Json {
+        context.output.summary("export", &exported, |_| String::new());
+    }
     Ok(())
 }

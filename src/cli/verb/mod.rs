@@ -50,6 +50,25 @@ impl Verb {
         matches!(self, Self::Publish(_) | Self::Restore(_))
     }
 
+    /// Whether standard output is data, in a format of its own.
+    pub(crate) fn prints_data(&self) -> bool {
+        match self {
+            Self::Export(_) | Self::Completions(_) => true,
+            Self::Verify(args) => args.prints_data(),
+            Self::Init(_)
+            | Self::Publish(_)
+            | Self::Restore(_)
+            | Self::List(_)
+            | Self::Show(_)
+            | Self::Serve(_)
+            | Self::Key(_)
+            | Self::Root(_)
+            | Self::Head(_)
+            | Self::Trust(_)
+            | Self::Config(_) => false,
+        }
+    }
+
     /// Does it.
     ///
     /// # Errors

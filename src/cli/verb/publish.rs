@@ -29,7 +29,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES)]
 pub(crate) struct PublishArgs {
-    /// Channel to publish in: <chain>/<profile>
+    /// Channel to publish in: CHAIN/PROFILE
     channel: ChannelName,
     /// The node's data directory; nothing may write to it [default: data_dir of the channel]
     data_dir: Option<PathBuf>,

@@ -36,6 +36,13 @@ pub(crate) struct VerifyArgs {
     threads: Option<usize>,
 }
 
+impl VerifyArgs {
+    /// Whether it prints lines for b3sum instead of a result.
+    pub(super) fn prints_data(&self) -> bool {
+        self.b3sums
+    }
+}
+
 /// One thing that is wrong. Field names are a promise (docs/scripting.md).
 #[derive(Debug, Serialize)]
 #[serde(tag = "defect", rename_all = "kebab-case")]

@@ -26,6 +26,14 @@ impl Qsync {
         Self { command }
     }
 
+    /// A call by a user whose home and working directory is `home`: no variables, and the configuration that lies there.
+    pub(crate) fn at_home(home: &Path, args: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_qsync"));
+        command.env_clear().env("HOME", home).env("PATH", "/usr/bin:/bin").current_dir(home).args(args);
+        command.stdin(Stdio::null());
+        Self { command }
+    }
+
     /// The same call, run by another program: its arguments come first.
     pub(crate) fn below(self, program: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new(program);
@@ -61,14 +69,6 @@ impl Qsync {
         self.command.get_envs().filter_map(|(name, value)| Some((name, value?)))
     }
 
-    /// A call by a user whose home and working directory is `home`: no variables, and the configuration that lies there.
-    pub(crate) fn at_home(home: &Path, args: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_qsync"));
-        command.env_clear().env("HOME", home).env("PATH", "/usr/bin:/bin").current_dir(home).args(args);
-        command.stdin(Stdio::null());
-        Self { command }
-    }
-
     /// Adds an argument.
     pub(crate) fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
         self.command.arg(argument);
@@ -85,6 +85,18 @@ impl Qsync {
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
+    }
+
+    /// The same call as the last arguments of another program, `strace` or `unshare`.
+    pub(crate) fn inside(&self, mut program: Command) -> Command {
+        program.arg(self.command.get_program()).args(self.command.get_args()).stdin(Stdio::null());
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => program.env(name, value),
+                None => program.env_remove(name),
+            };
+        }
+        program
     }
 
     /// Starts it and leaves it running; its output is read by the caller.

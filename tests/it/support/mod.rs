@@ -26,6 +26,11 @@ impl World {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
+    /// The folder that holds everything.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// A path in its folder.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)

@@ -3,9 +3,10 @@
 use std::{
     io::{BufRead, BufReader},
     path::Path,
-    process::Child,
+    process::{Child, ExitStatus},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::command::Qsync;
@@ -28,9 +29,18 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Sends it a signal and waits for its end.
+    pub(crate) fn end(&mut self, signal: Signal) -> ExitStatus {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        self.child.wait().unwrap()
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
-        self.child.kill().unwrap();
+        // It may have ended already.
+        let _ = self.child.kill();
         self.child.wait().unwrap();
     }
 }
