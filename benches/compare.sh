@@ -68,7 +68,7 @@ job "tar, zstd -3 -T$threads" "rm -f $tarball" \
     "tar -C $data -cf - . | zstd -q -3 -T$threads -o $tarball; sync -f $tarball"
 job "restic backup" "rm -rf $repo $work/restic-cache; restic init -q -r $repo" \
     "cd $data; restic backup -q -r $repo .; sync -f $repo"
-table "Publish $mib MiB to a local disk" >"$work/publish.md"
+table "Publish to a local disk" >"$work/publish.md"
 
 port=$(bash -c 'for port in {20080..20180}; do (: </dev/tcp/127.0.0.1/$port) 2>/dev/null || { echo $port; break; }; done')
 mkdir "$work/nginx"
@@ -101,5 +101,5 @@ cpu=$(sed -n 's/^model name\s*: //p' /proc/cpuinfo | head -1)
 echo "$(date -u +%F), ${cpu:-unknown CPU}, $threads cores, $(awk '/MemTotal/ {printf "%.0f", $2 / 1048576}' /proc/meminfo) GiB memory, Linux $(uname -r)," \
     "$(findmnt -no FSTYPE -T "$work"). Data: $(du -sm "$data/rocksdb" | cut -f1) MiB RocksDB, $(du -sm "$data/paritydb" | cut -f1) MiB ParityDB; as tar.zst" \
     "$(du -m "$tarball" | cut -f1) MiB, as store $(du -sm "$store" | cut -f1) MiB. $runs runs of each job."
-echo "$("$qsync" --version), $(zstd --version | grep -o 'v[0-9.]*'), $(restic version | cut -d' ' -f1,2), $(nginx -v 2>&1 | cut -d' ' -f3), $(tar --version | head -1)."
+echo "$("$qsync" --version), zstd $(zstd --version | grep -o "v[0-9.]*"), $(restic version | cut -d' ' -f1,2), $(nginx -v 2>&1 | cut -d' ' -f3), $(tar --version | head -1)."
 cat "$work/publish.md" "$work/restore.md"

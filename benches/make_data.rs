@@ -46,7 +46,7 @@ fn make_parity_db(dir: &Path, keys: u64) -> Outcome {
 fn make_rocks_db(dir: &Path, keys: u64) -> Outcome {
     let mut ldb = Command::new("ldb")
         .arg(format!("--db={}", dir.display()))
-        .args(["--create_if_missing", "--compression_type=lz4", "--hex", "load"])
+        .args(["--create_if_missing", "--compression_type=lz4", "--hex", "load", "--compact"])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()
