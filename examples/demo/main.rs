@@ -26,8 +26,9 @@ use slow_link::SlowLink;
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
 const CHANNEL: &str = "demo/paritydb";
-/// As fast as a good home connection: 400 Mbit/s.
-const LINK_BYTES_PER_SECOND: u64 = 50_000_000;
+/// As fast as a good home connection: 200 Mbit/s. Slow enough that the kill comes some seconds after the first batch of chunks: a
+/// batch is kept once it is two seconds old and synced.
+const LINK_BYTES_PER_SECOND: u64 = 25_000_000;
 /// 2 % of the keys.
 const UPDATED_KEYS: u64 = database::KEYS / 50;
 
@@ -85,8 +86,8 @@ fn publish_first(provider: &Qsync, at: &Places) -> Outcome<String> {
 fn restore_with_a_kill(operator: &Qsync, at: &Places, url: &str, pin: &str) -> Outcome {
     let pin = format!("b3:{pin}");
     let arguments = ["restore", CHANNEL, "--from", url, "--to", text(&at.restored)?, "--trust", &pin];
-    let half = size_of(&at.database)?.as_u64() / 2;
-    let done = operator.run_and_kill(&arguments, half)?;
+    let late = size_of(&at.database)?.as_u64() / 10 * 6;
+    let done = operator.run_and_kill(&arguments, late)?;
     if at.restored.exists() {
         return Err("a promise is broken: the target exists although the restore was killed".into());
     }
