@@ -28,6 +28,7 @@ use crate::{
     disk,
     fs::Fs,
     progress::{Progress, Stop},
+    sources::Report,
     store::DynReadStore,
     types::{ChannelName, Hash, Timestamp, When},
 };
@@ -196,7 +197,7 @@ pub struct Summary {
     /// Chunks that were asked for again.
     pub retries: u64,
     /// What came from each source.
-    pub sources: Vec<SourceSummary>,
+    pub sources: Vec<Report>,
     /// How long it took.
     pub seconds: f64,
 }
@@ -211,21 +212,4 @@ pub enum Outcome {
     AlreadyRestored,
     /// Nothing was done.
     DryRun,
-}
-
-/// What came from one source.
-#[derive(Clone, Debug, Serialize)]
-pub struct SourceSummary {
-    /// Its name.
-    pub source: String,
-    /// Objects it delivered.
-    pub objects: u64,
-    /// Bytes it delivered.
-    pub bytes: u64,
-    /// How often it failed.
-    pub errors: u64,
-    /// How often it delivered wrong bytes.
-    pub strikes: u64,
-    /// The last failure, in one line.
-    pub last_error: Option<String>,
 }

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc, time::Instant};
 
-use super::{Error, Options, Outcome, Partial, SourceSummary, Summary, pipeline::Moved, place::Place};
+use super::{Error, Options, Outcome, Partial, Summary, pipeline::Moved, place::Place};
 use crate::{
     catalog::{self, Kept, StateDir},
     disk::staging::Pin,
@@ -136,15 +136,8 @@ impl Snapshot {
             written_bytes: moved.written_bytes,
             hole_bytes: totals.hole_bytes,
             retries: moved.retries,
-            sources: sources.into_iter().map(SourceSummary::from).collect(),
+            sources,
             seconds: started.elapsed().as_secs_f64(),
         }
-    }
-}
-
-impl From<Report> for SourceSummary {
-    fn from(report: Report) -> Self {
-        let Report { source, objects, bytes, errors, strikes, last_error } = report;
-        Self { source, objects, bytes, errors, strikes, last_error }
     }
 }

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::{
@@ -31,8 +32,8 @@ pub enum Form {
     Raw,
 }
 
-/// What came from one source.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What came from one source. Field names are a promise (docs/scripting.md).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// Its name.
     pub source: String,

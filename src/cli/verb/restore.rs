@@ -15,7 +15,8 @@ use crate::{
         owner::OwnerArg,
         values::{Pin, SnapshotRef, Span},
     },
-    restore::{self, Existing, Options, Outcome, Partial, SourceSummary, Summary},
+    restore::{self, Existing, Options, Outcome, Partial, Summary},
+    sources::Report,
 };
 
 const EXAMPLES: &str = "\
@@ -159,7 +160,7 @@ fn text(summary: &Summary) -> String {
     text
 }
 
-fn source_line(source: &SourceSummary) -> String {
+fn source_line(source: &Report) -> String {
     let done = format!("  {}: {} objects, {}", source.source, source.objects, ByteSize(source.bytes));
     match &source.last_error {
         Some(last) => format!("{done}; {} errors, {} wrong answers, the last: {last}\n", source.errors, source.strikes),
@@ -172,9 +173,9 @@ mod tests {
     use super::*;
     use crate::types::Hash;
 
-    fn source(name: &str, last_error: Option<&str>) -> SourceSummary {
+    fn source(name: &str, last_error: Option<&str>) -> Report {
         let errors = last_error.iter().len() as u64;
-        SourceSummary { source: name.into(), objects: 3, bytes: 2 << 20, errors, strikes: 0, last_error: last_error.map(str::to_owned) }
+        Report { source: name.into(), objects: 3, bytes: 2 << 20, errors, strikes: 0, last_error: last_error.map(str::to_owned) }
     }
 
     #[test]
