@@ -41,14 +41,6 @@ pub async fn fetch_manifest(sources: &[DynReadStore], head: &Verified<Head>, whi
     tokio::task::spawn_blocking(move || verify_manifest(&head, &which, bytes).map_err(Box::new)).await?.map_err(Error::Manifest)
 }
 
-/// Fetches a segment of a chunk list, from the first source that has the right bytes.
-///
-/// # Errors
-/// [`Error::Object`] when no source has them.
-pub async fn fetch_list(sources: &[DynReadStore], segment: &Hash) -> Result<Vec<u8>, Error> {
-    fetch_named(sources, &key::list(segment), *segment, key::LIST_MAX_BYTES).await
-}
-
 fn check_release(head: &Head, which: &SnapshotRef) -> Result<(), Error> {
     let running = Release::running();
     match head.snapshot.min_qsync {

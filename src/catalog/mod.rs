@@ -30,7 +30,7 @@ pub use advance::{StoreHead, read_head, write_head};
 pub use channels::{list_channels, nearest, update_index};
 pub use error::{Error, ObjectTrouble};
 pub use init::{Initialised, init};
-pub use manifest::{fetch_list, fetch_manifest, select};
+pub use manifest::{fetch_manifest, select};
 pub use open::{OpenChannel, open_channel, open_roots};
 pub use pinned::{Kept, check_pinned};
 pub use prepare::{check_answers, prepare_store};

@@ -8,15 +8,6 @@ use std::{
 
 use crate::support::{World, command::Qsync, database, tree};
 
-/// A world with one published snapshot, and its pin.
-fn published() -> (World, String) {
-    let world = World::new();
-    tree::make_awkward(&world.path("data"));
-    let pin = world.init();
-    world.publish(&world.path("data"), 1);
-    (world, pin)
-}
-
 #[track_caller]
 fn assert_says(stderr: &str, words: &[&str]) {
     for word in words {
@@ -31,7 +22,7 @@ fn assert_nothing_written(world: &World) {
 
 #[test]
 fn refuses_an_unknown_repository_and_names_the_flag_that_trusts_it() {
-    let (world, pin) = published();
+    let (world, pin) = World::published();
     let command = world.operator().args(["restore", "demo/generic", "--from"]).arg(world.store()).arg("--to").arg(world.target());
     assert_says(&command.fails_with(17), &["hint: ", &format!("--trust {pin}")]);
     assert_nothing_written(&world);
@@ -39,7 +30,7 @@ fn refuses_an_unknown_repository_and_names_the_flag_that_trusts_it() {
 
 #[test]
 fn refuses_a_wrong_pin() {
-    let (world, _) = published();
+    let (world, _) = World::published();
     let wrong = format!("b3:{}", blake3::hash(b"another"));
     assert_says(&world.restore_command(&wrong).fails_with(17), &["hint: "]);
     assert_nothing_written(&world);
@@ -48,7 +39,7 @@ fn refuses_a_wrong_pin() {
 // HM-09
 #[test]
 fn refuses_the_head_of_another_channel() {
-    let (world, pin) = published();
+    let (world, pin) = World::published();
     let other = world.store().join("heads/demo/other.json");
     fs::copy(world.store().join("heads/demo/generic.json"), other).unwrap();
     let command = world.operator().args(["restore", "demo/other", "--trust", &pin, "--from"]).arg(world.store()).arg("--to");
@@ -59,7 +50,7 @@ fn refuses_the_head_of_another_channel() {
 // HM-06, HM-07, HM-10
 #[test]
 fn tells_expired_rolled_back_and_equivocating_heads_apart() {
-    let (world, pin) = published();
+    let (world, pin) = World::published();
     let head = world.store().join("heads/demo/generic.json");
     let old = fs::read(&head).unwrap();
     database::copy_tree(&world.path("provider-state"), &world.path("copied-state"));
@@ -90,7 +81,7 @@ fn tells_expired_rolled_back_and_equivocating_heads_apart() {
 // HM-11
 #[test]
 fn says_that_a_page_is_not_a_head() {
-    let (world, pin) = published();
+    let (world, pin) = World::published();
     fs::write(world.store().join("heads/demo/generic.json"), "<!doctype html><title>Please log in</title>").unwrap();
     assert_says(&world.restore_command(&pin).fails_with(16), &["not a qsync head"]);
     assert_nothing_written(&world);
@@ -99,7 +90,7 @@ fn says_that_a_page_is_not_a_head() {
 // HM-18
 #[test]
 fn refuses_a_manifest_that_does_not_match_its_hash() {
-    let (world, pin) = published();
+    let (world, pin) = World::published();
     let manifest = tree::files(&world.store().join("manifests")).pop().unwrap();
     tree::flip(&manifest, 20);
     assert_says(&world.restore_command(&pin).fails_with(13), &["manifest"]);
@@ -116,7 +107,7 @@ fn refuses_a_damaged_chunk_and_continues_when_it_is_repaired() {
         ("longer", |chunk| fs::File::options().write(true).open(chunk).unwrap().set_len(4 << 20).unwrap()),
     ];
     for (name, damage) in damages {
-        let (world, pin) = published();
+        let (world, pin) = World::published();
         let chunk = world.chunks().into_iter().max_by_key(|chunk| fs::metadata(chunk).unwrap().len()).unwrap();
         let whole = fs::read(&chunk).unwrap();
         damage(&chunk);
@@ -134,7 +125,7 @@ fn refuses_a_damaged_chunk_and_continues_when_it_is_repaired() {
 // NW-06
 #[test]
 fn refuses_a_snapshot_whose_chunk_no_source_has() {
-    let (world, pin) = published();
+    let (world, pin) = World::published();
     fs::remove_file(&world.chunks()[0]).unwrap();
     assert_says(&world.restore_command(&pin).fails_with(13), &["no source has", "hint: "]);
     assert!(!world.target().exists());
@@ -143,7 +134,7 @@ fn refuses_a_snapshot_whose_chunk_no_source_has() {
 // HM-01
 #[test]
 fn one_honest_source_is_enough() {
-    let (world, pin) = published();
+    let (world, pin) = World::published();
     let honest = world.path("honest");
     database::copy_tree(&world.store(), &honest);
     for chunk in world.chunks() {
@@ -157,7 +148,7 @@ fn one_honest_source_is_enough() {
 // OP-01, OP-03
 #[test]
 fn refuses_targets_that_must_not_be_replaced() {
-    let (world, pin) = published();
+    let (world, pin) = World::published();
     let restore_to = |target: &Path| {
         world.operator().args(["restore", "demo/generic", "--trust", &pin, "--from"]).arg(world.store()).arg("--to").arg(target)
     };
@@ -181,7 +172,7 @@ fn refuses_targets_that_must_not_be_replaced() {
 // OP-02
 #[test]
 fn refuses_a_target_that_a_process_has_open() {
-    let (world, pin) = published();
+    let (world, pin) = World::published();
     world.restore_command(&pin).summary();
     let _held = fs::File::open(world.target().join("text")).unwrap();
     world.publish(&world.path("data"), 2);
@@ -190,7 +181,7 @@ fn refuses_a_target_that_a_process_has_open() {
 
 #[test]
 fn an_empty_directory_is_a_fine_target() {
-    let (world, pin) = published();
+    let (world, pin) = World::published();
     fs::create_dir(world.target()).unwrap();
     world.restore_command(&pin).summary();
     tree::assert_same(&world.path("data"), &world.target());
@@ -199,7 +190,7 @@ fn an_empty_directory_is_a_fine_target() {
 // ST-09
 #[test]
 fn refuses_a_state_directory_that_cannot_be_written_before_any_download() {
-    let (world, pin) = published();
+    let (world, pin) = World::published();
     fs::write(world.path("state-file"), "").unwrap();
     let stderr = world.restore_command(&pin).env("QSYNC_STATE_DIR", world.path("state-file/below")).fails_with(1);
     assert_says(&stderr, &["state", "hint: "]);
@@ -208,7 +199,7 @@ fn refuses_a_state_directory_that_cannot_be_written_before_any_download() {
 
 #[test]
 fn names_the_nearest_channels_when_one_is_unknown() {
-    let (world, pin) = published();
+    let (world, pin) = World::published();
     let command = world.operator().args(["restore", "demo/genric", "--trust", &pin, "--from"]).arg(world.store()).arg("--to");
     assert_says(&command.arg(world.target()).fails_with(10), &["demo/generic"]);
     let missing = world.operator().args(["restore", "demo/generic@99", "--trust", &pin, "--from"]).arg(world.store()).arg("--to");
@@ -219,7 +210,7 @@ fn names_the_nearest_channels_when_one_is_unknown() {
 // CR-02
 #[test]
 fn a_second_restore_into_the_same_target_names_the_first() {
-    let (world, pin) = published();
+    let (world, pin) = World::published();
     fs::create_dir_all(world.staging()).unwrap();
     fs::set_permissions(world.staging(), fs::Permissions::from_mode(0o700)).unwrap();
     // A source that never answers keeps the first one busy once it has pinned the snapshot.
@@ -235,7 +226,7 @@ fn a_second_restore_into_the_same_target_names_the_first() {
 // CR-09
 #[test]
 fn a_partial_restore_refuses_another_snapshot_and_offers_two_ways_on() {
-    let (world, pin) = published();
+    let (world, pin) = World::published();
     let chunk = world.chunks().pop().unwrap();
     let whole = fs::read(&chunk).unwrap();
     fs::remove_file(&chunk).unwrap();
@@ -258,7 +249,7 @@ fn a_partial_restore_refuses_another_snapshot_and_offers_two_ways_on() {
 
 #[test]
 fn latest_keeps_every_verified_chunk_of_a_partial_restore() {
-    let (world, pin) = published();
+    let (world, pin) = World::published();
     let chunk = world.chunks().into_iter().min_by_key(|chunk| fs::metadata(chunk).unwrap().len()).unwrap();
     fs::remove_file(&chunk).unwrap();
     world.restore_command(&pin).fails_with(13);

@@ -10,18 +10,9 @@ use crate::{
 
 const TRUST: &str = include_str!("../../docs/trust.md");
 
-/// A world with every awkward shape published, and its pin.
-fn published() -> (World, String) {
-    let world = World::new();
-    tree::make_awkward(&world.path("data"));
-    let pin = world.init();
-    world.publish(&world.path("data"), 1);
-    (world, pin)
-}
-
 #[test]
 fn tar_unpacks_an_export() {
-    let (world, pin) = published();
+    let (world, pin) = World::published();
     let nginx = Nginx::start(&world.store());
     fs::create_dir(world.target()).unwrap();
     let mut export = world.operator().args(["export", CHANNEL, "--trust", &pin, "--from", &nginx.url()]).spawn();
@@ -34,7 +25,7 @@ fn tar_unpacks_an_export() {
 
 #[test]
 fn b3sum_checks_what_verify_prints() {
-    let (world, pin) = published();
+    let (world, pin) = World::published();
     world.restore_command(&pin).summary();
     let sums = world.operator().arg("verify").arg(world.target()).arg("--b3sums").stdout();
     assert_eq!(sums.lines().count(), tree::files(&world.target()).len());
@@ -48,7 +39,7 @@ fn b3sum_checks_what_verify_prints() {
 
 #[test]
 fn the_commands_of_the_trust_page_prove_a_head() {
-    let (world, pin) = published();
+    let (world, pin) = World::published();
     let script = shell_blocks("### Checking a head by hand").replace("kusama/rocksdb-pruned", CHANNEL);
     assert!(script.contains(CHANNEL) && script.contains("openssl pkeyutl -verify"), "{script}");
     let said = shell(&script, &world.store());
@@ -62,7 +53,7 @@ fn the_commands_of_the_trust_page_prove_a_head() {
 
 #[test]
 fn the_commands_of_the_trust_page_refuse_a_forged_head() {
-    let (world, _) = published();
+    let (world, _) = World::published();
     let head = world.store().join(format!("heads/{CHANNEL}.json"));
     let mut envelope: serde_json::Value = serde_json::from_slice(&fs::read(&head).unwrap()).unwrap();
     let first_byte_changed = format!("f{}", &envelope["payload"].as_str().unwrap()[1..]);
@@ -76,7 +67,7 @@ fn the_commands_of_the_trust_page_refuse_a_forged_head() {
 
 #[test]
 fn curl_and_zstd_read_a_chunk() {
-    let (world, pin) = published();
+    let (world, pin) = World::published();
     let nginx = Nginx::start(&world.store());
     let lines = world.operator().args(["show", CHANNEL, "--chunks", "--trust", &pin, "--from"]).arg(world.store()).json_lines();
     let chunks = lines.iter().filter(|line| line["type"] == "chunk" && !line["frame"].is_null());

@@ -31,6 +31,15 @@ impl World {
         self.folder.path()
     }
 
+    /// One with every awkward shape of file published at height 1, and its pin.
+    pub(crate) fn published() -> (Self, String) {
+        let world = Self::new();
+        tree::make_awkward(&world.path("data"));
+        let pin = world.init();
+        world.publish(&world.path("data"), 1);
+        (world, pin)
+    }
+
     /// A path in its folder.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
