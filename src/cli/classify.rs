@@ -1,11 +1,11 @@
-//! The codes and hints of what publish, restore, verify, list, show, export and serve can refuse.
+//! The codes and hints of what publish, restore, verify, list, show, diff, export and serve can refuse.
 
 use super::{
     code::Code,
     exit::{Classify, one},
 };
 use crate::{
-    ops::{export, list, serve::ServeError, show},
+    ops::{diff, export, list, serve::ServeError, show},
     publish, restore,
     sources::Exhausted,
 };
@@ -101,6 +101,19 @@ impl Classify for show::Error {
     fn classify(&self) -> (Code, Vec<String>) {
         let Self::Rows(error) = self;
         error.classify()
+    }
+}
+
+impl Classify for diff::Error {
+    fn classify(&self) -> (Code, Vec<String>) {
+        match self {
+            Self::Catalog(error) => error.classify(),
+            Self::Rows(error) => error.classify(),
+        }
+    }
+
+    fn details(&self) -> Vec<String> {
+        if let Self::Catalog(error) = self { error.details() } else { Vec::new() }
     }
 }
 

@@ -6,6 +6,7 @@ mod cli_config;
 mod cli_help;
 mod cli_signals;
 mod cli_trust;
+mod diff;
 mod faults_doc;
 mod first_contact;
 mod json;

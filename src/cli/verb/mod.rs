@@ -2,6 +2,7 @@
 
 mod completions;
 mod config;
+mod diff;
 mod export;
 mod head;
 mod init;
@@ -29,6 +30,7 @@ pub(crate) enum Verb {
     Verify(verify::VerifyArgs),
     List(list::ListArgs),
     Show(show::ShowArgs),
+    Diff(diff::DiffArgs),
     Export(export::ExportArgs),
     Serve(serve::ServeArgs),
     #[command(subcommand)]
@@ -60,6 +62,7 @@ impl Verb {
             | Self::Restore(_)
             | Self::List(_)
             | Self::Show(_)
+            | Self::Diff(_)
             | Self::Serve(_)
             | Self::Key(_)
             | Self::Root(_)
@@ -81,6 +84,7 @@ impl Verb {
             Self::Verify(args) => verify::run(args, context).await,
             Self::List(args) => list::run(args, context).await,
             Self::Show(args) => show::run(args, context).await,
+            Self::Diff(args) => diff::run(args, context).await,
             Self::Export(args) => export::run(args, context).await,
             Self::Serve(args) => serve::run(args, context).await,
             Self::Key(verb) => key::run(verb, context),
