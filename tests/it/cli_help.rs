@@ -14,9 +14,25 @@ fn help_shows_examples_first_and_the_commands_below() {
     assert!(help.starts_with("Examples:\n"), "{help}");
     let (examples, usage) = (help.find("Examples:").unwrap(), help.find("Usage: qsync").unwrap());
     assert!(examples < usage);
-    for verb in
-        ["init", "publish", "restore", "verify", "list", "show", "export", "serve", "key", "root", "head", "trust", "config", "completions"]
-    {
+    for verb in [
+        "init",
+        "publish",
+        "restore",
+        "verify",
+        "list",
+        "show",
+        "diff",
+        "export",
+        "mirror",
+        "serve",
+        "key",
+        "root",
+        "head",
+        "trust",
+        "config",
+        "completions",
+        "man",
+    ] {
         assert!(help.contains(&format!("\n  {verb} ")), "{verb} is missing in\n{help}");
     }
 }
