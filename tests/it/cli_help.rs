@@ -84,6 +84,26 @@ fn bash_can_parse_its_completions() {
     assert!(bash.wait().unwrap().success());
 }
 
+#[test]
+fn the_manual_has_a_page_for_the_whole_and_one_for_each_command() {
+    let home = tempfile::tempdir().unwrap();
+    let page = Qsync::at_home(home.path(), &["man"]).stdout();
+    assert!(page.contains(".TH qsync 1") && page.contains("qsync\\-mirror(1)"), "{page}");
+    assert_eq!(Qsync::at_home(home.path(), &["man", "deep/pages"]).stdout(), "");
+    let mut pages: Vec<_> =
+        std::fs::read_dir(home.path().join("deep/pages")).unwrap().map(|page| page.unwrap().file_name().into_string().unwrap()).collect();
+    pages.sort();
+    for name in ["qsync.1", "qsync-diff.1", "qsync-mirror.1", "qsync-trust-reset.1"] {
+        assert!(pages.iter().any(|page| page == name), "{name} is missing: {pages:?}");
+    }
+    let restore = std::fs::read_to_string(home.path().join("deep/pages/qsync-restore.1")).unwrap();
+    assert!(restore.contains(".SH EXAMPLES\n.nf\n  qsync restore "), "{restore}");
+    assert!(restore.contains("QSYNC_MEMORY") && restore.contains(".TH qsync\\-restore 1"), "{restore}");
+    std::fs::write(home.path().join("file"), "").unwrap();
+    let refused = Qsync::at_home(home.path(), &["man", "file"]).fails_with(1);
+    assert!(refused.contains("cannot write manual pages to file"), "{refused}");
+}
+
 // CR-06
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
