@@ -11,6 +11,7 @@ mod first_contact;
 mod json;
 mod kill;
 mod layering;
+mod power_cut;
 mod publish_read;
 mod publish_stores;
 mod published;
