@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
 
+mod injected;
 mod nginx;
 mod outages;
 mod over_nginx;
