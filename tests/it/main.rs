@@ -21,5 +21,6 @@ mod restore_crash;
 mod restore_place;
 mod restore_sources;
 mod round_trip;
+mod scarce;
 mod store_processes;
 mod support;
