@@ -13,7 +13,8 @@ use super::command::Qsync;
 
 /// A running server; it ends when this is dropped.
 pub(crate) struct Server {
-    child: Child,
+    /// Its process.
+    pub(crate) child: Child,
     /// Where it listens, as a source.
     pub(crate) url: String,
 }
@@ -30,11 +31,6 @@ impl Server {
 }
 
 impl Server {
-    /// Its process.
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Sends it a signal and waits for its end.
     pub(crate) fn end(&mut self, signal: Signal) -> ExitStatus {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
