@@ -109,7 +109,7 @@ impl Place {
                 given.progress.event(Event::Warning { text });
             }
             let taken = partial.map_or(Ok(0), |partial| usage::allocated(&*given.fs, &partial.join("data")))?;
-            space::check(&*given.fs, &target, usage::need(&manifest, taken))
+            space::check(&*given.fs, &target, usage::need(&manifest, taken, 0))
         })
         .await
     }
