@@ -24,7 +24,7 @@ use crate::{
         row::Row,
     },
     fs::{File, Fs, Kind, Open, Stat},
-    types::Hash,
+    types::{ChunkSize, Hash},
 };
 
 /// A directory whose files may hold chunks of a snapshot, at the same path and offset.
@@ -80,7 +80,9 @@ impl Origin {
     /// When it cannot be opened: a link is on the way, it is no file, or this user may not read it.
     pub fn open(self: &Arc<Self>, fs: &dyn Fs, file: &FileEntry) -> Result<Option<Candidate>, Error> {
         let opened = match layout::open_beneath(fs, &self.dir, &file.path, Open::Read) {
-            Err(Error::Io { source, .. }) if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(None),
+            Err(Error::Io { source, .. }) if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(None);
+            }
             opened => opened?,
         };
         opened.advise_sequential();
@@ -162,6 +164,24 @@ impl Candidate {
         Some(Segment::parse(&bytes, shape, segment).ok()?.rows().collect())
     }
 
+    /// Length of the frames of those chunks of `file` that are recorded to be here. Of a file with lists only whole segments count: what is
+    /// in the others is not at hand.
+    #[must_use]
+    pub fn recorded_frame_bytes(&self, fs: &dyn Fs, file: &FileEntry, chunk_size: ChunkSize) -> u64 {
+        let Some(recorded) = self.recorded().filter(|recorded| recorded.shape.chunk_size == chunk_size) else { return 0 };
+        let sum = |rows: &[Row]| rows.iter().map(|row| u64::from(row.frame_bytes())).sum::<u64>();
+        match (&file.layout, recorded.layout) {
+            (Layout::Rows(wanted), Layout::Rows(here)) => {
+                sum(&wanted.iter().zip(here).filter(|(wanted, here)| wanted.raw == here.raw).map(|(wanted, _)| *wanted).collect::<Vec<_>>())
+            }
+            (Layout::Lists(wanted), Layout::Lists(here)) => {
+                let same = (0..).zip(wanted.iter().zip(here)).filter(|(_, (wanted, here))| wanted == here);
+                same.filter_map(|(segment, _)| self.recorded_rows(fs, segment)).map(|rows| sum(&rows)).sum()
+            }
+            (Layout::Rows(_), Layout::Lists(_)) | (Layout::Lists(_), Layout::Rows(_)) => 0,
+        }
+    }
+
     /// Gives the file a second name in `data`, instead of the file that was made there for `file`, and says whether that was possible.
     /// Where not, that file is made again.
     ///
@@ -202,4 +222,19 @@ pub fn read_chunk<'a>(
         read => read?,
     }
     Ok(chunk::verify_raw(row, raw_len, buffer).ok())
+}
+
+/// Gives an entry of a staging directory to its new owner. A file that the old database shares belongs to that owner already.
+///
+/// # Errors
+/// When it cannot be done, and for a shared file of another owner: the old database's file would change hands.
+pub fn give_to(fs: &dyn Fs, path: &Path, uid: u32, gid: u32) -> Result<(), Error> {
+    let stat = fs.stat(path).map_err(Error::io("look at", path))?;
+    if (stat.uid, stat.gid) == (uid, gid) {
+        return Ok(());
+    }
+    if stat.kind == Kind::File && layout::is_shared(&stat) {
+        return Err(Error::NotAsListed { path: path.to_owned(), what: "also a file of another directory" });
+    }
+    fs.chown(path, uid, gid).map_err(Error::io("change the owner of", path))
 }
