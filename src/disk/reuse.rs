@@ -238,3 +238,240 @@ pub fn give_to(fs: &dyn Fs, path: &Path, uid: u32, gid: u32) -> Result<(), Error
     }
     fs.chown(path, uid, gid).map_err(Error::io("change the owner of", path))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        disk::{
+            have::Have,
+            journal::Journal,
+            staging::{Owned, Pin, Staging},
+            testing::{bytes_of, lists_of, manifest_of, painted, put, verified},
+            verify,
+            writer::{Settings, Writer},
+        },
+        fs::{MemoryFs, RealFs},
+        progress::{NoProgress, Stop},
+    };
+
+    const OLD: &str = "/d/old";
+    const STATE: &str = "/state";
+
+    /// A directory that this machine restored, with a file that has a list and one that has none.
+    fn restored(fs: &MemoryFs, large: &[u8]) -> Arc<Origin> {
+        let files = [("db/1.sst", large), ("db/2", b"small".as_slice())];
+        for (path, bytes) in files {
+            put(fs, &format!("{OLD}/{path}"), bytes);
+        }
+        let manifest = manifest_of(&files);
+        let staging = Staging::open(Arc::new(fs.clone()), Path::new(OLD), Owned::Whole).unwrap();
+        let pin = Pin { channel: "a/b".parse().unwrap(), roots: vec![], head: vec![1], manifest: manifest.to_stored(1).unwrap() };
+        staging.set_pin(&pin).unwrap();
+        lists_of(&files).into_iter().for_each(|(id, bytes)| staging.put_list(&id, &bytes).unwrap());
+        Record::save(fs, Path::new(STATE), &staging, &manifest).unwrap();
+        staging.remove().unwrap();
+        Arc::new(Origin::recorded(fs, Path::new(STATE), OLD.into()))
+    }
+
+    fn staging(fs: &MemoryFs) -> Arc<Staging> {
+        Arc::new(Staging::open(Arc::new(fs.clone()), Path::new("/d/new"), Owned::Whole).unwrap())
+    }
+
+    fn overwrite(fs: &MemoryFs, path: &str, byte: u8) {
+        fs.open(Path::new(path), Open::ReadWrite).unwrap().write_all_at(&[byte], 0).unwrap();
+    }
+
+    #[test]
+    fn the_record_speaks_of_files_that_nobody_touched_and_of_no_others() {
+        let (fs, large) = (MemoryFs::new(), painted(400_000, 1));
+        let origin = restored(&fs, &large);
+        let wanted = manifest_of(&[("db/1.sst", &large), ("db/2", b"small"), ("db/3", b"new")]);
+        let [table, small, new] = wanted.files() else { panic!("three files") };
+        let candidate = origin.open(&fs, table).unwrap().unwrap();
+        assert_eq!(candidate.recorded().unwrap().layout, &table.layout);
+        assert_eq!(candidate.recorded_rows(&fs, 0).unwrap().len(), 7);
+        assert_eq!(candidate.recorded_rows(&fs, 1), Some(Vec::new()));
+        assert_eq!(candidate.recorded_frame_bytes(&fs, table, wanted.about().chunk_size), 7 * 40);
+        assert!(origin.open(&fs, new).unwrap().is_none());
+        overwrite(&fs, "/d/old/db/2", b'S');
+        assert!(origin.open(&fs, small).unwrap().unwrap().recorded().is_none());
+        let unread = Arc::new(Origin::unknown(OLD.into()));
+        assert!(unread.open(&fs, table).unwrap().unwrap().recorded_rows(&fs, 0).is_none());
+    }
+
+    // MF-05
+    #[test]
+    fn a_link_is_trouble_that_is_told_once() {
+        let (fs, large) = (MemoryFs::new(), painted(10, 1));
+        let origin = restored(&fs, &large);
+        fs.remove_file(Path::new("/d/old/db/2")).unwrap();
+        fs.symlink(Path::new("/d/old/db/2")).unwrap();
+        let wanted = manifest_of(&[("db/2", b"small")]);
+        assert!(origin.open(&fs, &wanted.files()[0]).is_err());
+        assert!(origin.is_first_trouble() && !origin.is_first_trouble());
+    }
+
+    #[test]
+    fn a_chunk_is_proved_before_it_counts() {
+        let (fs, large) = (MemoryFs::new(), painted(100_000, 1));
+        let origin = restored(&fs, &large);
+        let wanted = manifest_of(&[("db/1.sst", &large)]);
+        let (entry, shape) = (&wanted.files()[0], FileShape::new(100_000, wanted.about().chunk_size));
+        let Layout::Rows(rows) = &entry.layout else { panic!("two chunks have no list") };
+        let candidate = origin.open(&fs, entry).unwrap().unwrap();
+        let mut buffer = Vec::new();
+        let mut read = |chunk: u64| {
+            let found = read_chunk(&**candidate.file(), shape, chunk, &rows[chunk as usize], &mut buffer).unwrap();
+            found.map(|chunk| chunk.bytes().to_vec())
+        };
+        assert_eq!(read(1), Some(large[65_536..].to_vec()));
+        overwrite(&fs, "/d/old/db/1.sst", 77);
+        assert_eq!(read(0), None);
+        fs.open(Path::new("/d/old/db/1.sst"), Open::ReadWrite).unwrap().set_len(70_000).unwrap();
+        assert_eq!(read(1), None);
+    }
+
+    /// A staging directory in which the table of the old database has its second name.
+    fn linked(fs: &MemoryFs, large: &[u8]) -> (Arc<Staging>, Manifest, Hash) {
+        let origin = restored(fs, large);
+        let (wanted, staging, id) = (manifest_of(&[("db/1.sst", large)]), staging(fs), Hash::of(b"id"));
+        staging.resume(&wanted, &id).unwrap().unwrap();
+        let candidate = origin.open(fs, &wanted.files()[0]).unwrap().unwrap();
+        assert!(candidate.link(fs, &staging.data(), &wanted.files()[0]).unwrap());
+        assert_eq!(fs.stat(Path::new("/d/old/db/1.sst")).unwrap().nlink, 2);
+        (staging, wanted, id)
+    }
+
+    fn is_untouched(fs: &MemoryFs, large: &[u8]) -> bool {
+        bytes_of(fs, "/d/old/db/1.sst") == large
+    }
+
+    // P2: every writer into a staging directory, when the old database shares a file with it
+    #[test]
+    fn a_resumed_run_makes_a_linked_file_anew() {
+        let (fs, large) = (MemoryFs::new(), painted(400_000, 1));
+        let (staging, wanted, id) = linked(&fs, &large);
+        let (_, have) = staging.resume(&wanted, &id).unwrap().unwrap();
+        assert_eq!((have.count(), fs.stat(Path::new("/d/old/db/1.sst")).unwrap().nlink), (0, 1));
+        assert_eq!(bytes_of(&fs, "/d/.new.qsync-partial/data/db/1.sst"), vec![0; 400_000]);
+        assert!(is_untouched(&fs, &large));
+    }
+
+    // P2
+    #[test]
+    fn records_of_a_file_that_is_linked_now_are_void() {
+        let (fs, large) = (MemoryFs::new(), painted(400_000, 1));
+        let (staging, wanted, id) = linked(&fs, &large);
+        let mut all = Have::none(&wanted);
+        all.insert(0, 0..7);
+        Journal::create(&fs, &staging.path().join("journal"), &id, &all, 1).unwrap();
+        let (_, have) = staging.resume(&wanted, &id).unwrap().unwrap();
+        assert_eq!(have.count(), 0);
+        assert!(is_untouched(&fs, &large));
+    }
+
+    // P2
+    #[test]
+    fn a_linked_file_survives_no_lost_journal_and_is_not_cut_for_a_newer_snapshot() {
+        let (fs, large) = (MemoryFs::new(), painted(400_000, 1));
+        let (staging, wanted, _) = linked(&fs, &large);
+        let lists = lists_of(&[("db/1.sst", &large)]);
+        let kept = |id: &Hash| Ok(lists[id].clone());
+        let how = verify::Options { threads: 1, whole_files: false, stop: &Stop::new(), progress: &NoProgress };
+        let have = verify::surviving(&fs, &staging.data(), &wanted, &kept, &how).unwrap();
+        assert_eq!(have.count(), 0);
+
+        let shorter = manifest_of(&[("db/1.sst", &large[..300_000])]);
+        let mut some = Have::none(&shorter);
+        some.insert(0, 0..2);
+        // Nobody claims chunks of such a file; whoever did would be refused rather than cut it.
+        let claimed = staging.start(&shorter, &Hash::of(b"newer"), &some);
+        assert!(matches!(claimed, Err(Error::NotAsListed { .. })));
+        assert!(is_untouched(&fs, &large));
+        staging.start(&shorter, &Hash::of(b"newer"), &Have::none(&shorter)).unwrap();
+        assert!(is_untouched(&fs, &large));
+    }
+
+    // P2
+    #[test]
+    fn no_chunk_hole_or_clone_is_written_to_a_linked_file_and_no_owner_changed() {
+        let (fs, large) = (MemoryFs::new(), painted(400_000, 1));
+        let (staging, wanted, id) = linked(&fs, &large);
+        let journal = Journal::create(&fs, &staging.path().join("journal"), &id, &Have::none(&wanted), 1).unwrap();
+        let writer = Writer::new(Arc::new(fs.clone()), Arc::clone(&staging), Arc::new(wanted), journal, Settings::default());
+        let source = fs.open(Path::new("/d/old/db/2"), Open::Read).unwrap();
+        let refused = [
+            writer.write(0, 0, &verified(&large[..65_536])),
+            writer.write_hole(0, 1),
+            writer.clone_file(0, &*source).map(drop),
+            writer.adopt(0, &[0]),
+            give_to(&fs, &staging.data().join("db/1.sst"), 7, 7),
+        ];
+        assert!(refused.iter().all(|refused| matches!(refused, Err(Error::NotAsListed { .. }))), "{refused:?}");
+        give_to(&fs, &staging.data().join("db/1.sst"), 0, 0).unwrap();
+        assert!(is_untouched(&fs, &large));
+    }
+
+    #[test]
+    fn a_name_that_leads_elsewhere_by_now_is_not_linked() {
+        let (fs, large) = (MemoryFs::new(), painted(400_000, 1));
+        let origin = restored(&fs, &large);
+        let (wanted, staging) = (manifest_of(&[("db/1.sst", &large)]), staging(&fs));
+        staging.resume(&wanted, &Hash::of(b"id")).unwrap().unwrap();
+        let candidate = origin.open(&fs, &wanted.files()[0]).unwrap().unwrap();
+        fs.remove_file(Path::new("/d/old/db/1.sst")).unwrap();
+        for other in [Some(painted(400_000, 2)), None] {
+            match other {
+                Some(bytes) => put(&fs, "/d/old/db/1.sst", &bytes),
+                None => fs.remove_file(Path::new("/d/old/db/1.sst")).unwrap(),
+            }
+            assert!(!candidate.link(&fs, &staging.data(), &wanted.files()[0]).unwrap());
+            assert_eq!(bytes_of(&fs, "/d/.new.qsync-partial/data/db/1.sst"), vec![0; 400_000]);
+        }
+    }
+
+    // ST-10
+    #[test]
+    fn a_file_system_without_links_or_clones_costs_a_copy() {
+        let (fs, large) = (MemoryFs::new(), painted(400_000, 1));
+        let origin = restored(&fs, &large);
+        let (wanted, staging, id) = (manifest_of(&[("db/1.sst", &large)]), staging(&fs), Hash::of(b"id"));
+        let (journal, _) = staging.resume(&wanted, &id).unwrap().unwrap();
+        let candidate = origin.open(&fs, &wanted.files()[0]).unwrap().unwrap();
+        // EPERM at the link, which follows the removal of the file that was made for it.
+        fs.fail_once_after(1, 1);
+        assert!(!candidate.link(&fs, &staging.data(), &wanted.files()[0]).unwrap());
+        let writer = Writer::new(Arc::new(fs.clone()), Arc::clone(&staging), Arc::new(wanted), journal, Settings::default());
+        fs.refuse_clones();
+        assert!(!writer.clone_file(0, &**candidate.file()).unwrap());
+        let other_disk = tempfile::NamedTempFile::new().unwrap();
+        assert!(!writer.clone_file(0, &*RealFs.open(other_disk.path(), Open::Read).unwrap()).unwrap());
+        assert_eq!(bytes_of(&fs, "/d/.new.qsync-partial/data/db/1.sst"), vec![0; 400_000]);
+    }
+
+    #[test]
+    fn chunks_of_a_clone_are_journaled_once_they_are_durable() {
+        let (fs, large) = (MemoryFs::new(), painted(400_000, 1));
+        let origin = restored(&fs, &large);
+        let longer = [&large[..], &painted(100_000, 9)].concat();
+        let (wanted, staging, id) = (manifest_of(&[("db/1.sst", &longer)]), staging(&fs), Hash::of(b"id"));
+        let (journal, _) = staging.resume(&wanted, &id).unwrap().unwrap();
+        let candidate = origin.open(&fs, &wanted.files()[0]).unwrap().unwrap();
+        let shared = Arc::new(wanted.clone());
+        let writer = Writer::new(Arc::new(fs.clone()), Arc::clone(&staging), shared, journal, Settings::default());
+        assert!(writer.clone_file(0, &**candidate.file()).unwrap());
+        writer.adopt(0, &[0, 1, 2, 3, 4, 5]).unwrap();
+        writer.flush().unwrap();
+        drop(writer);
+        for seed in 0..20 {
+            let after = fs.power_cut(seed);
+            let staging = Staging::open(Arc::new(after.clone()), Path::new("/d/new"), Owned::Whole).unwrap();
+            let (_, have) = staging.resume(&wanted, &id).unwrap().unwrap();
+            assert_eq!(have.ranges(0), [0..6]);
+            let staged = bytes_of(&after, "/d/.new.qsync-partial/data/db/1.sst");
+            assert_eq!((staged.len(), &staged[..6 * 65_536]), (500_000, &large[..6 * 65_536]));
+        }
+        assert!(is_untouched(&fs, &large));
+    }
+}
