@@ -56,8 +56,8 @@ impl Journal {
         Ok(Self { file, path: path.to_owned(), id: *id, end: bytes.len() as u64 })
     }
 
-    /// Opens the journal of the manifest `id`, dropping a torn tail, and says what it holds. Files below `data` that are missing or
-    /// have another length void their records. `None` when there is no journal of that manifest.
+    /// Opens the journal of the manifest `id`, dropping a torn tail, and says what it holds. Files below `data` that are missing, have
+    /// another length or are shared with another directory void their records. `None` when there is no journal of that manifest.
     ///
     /// # Errors
     /// When it cannot be read or rewritten.
@@ -68,7 +68,7 @@ impl Journal {
             Err(e) => return Err(Error::io("read", path)(e)),
         };
         let Some(mut have) = replay(&bytes, id, manifest) else { return Ok(None) };
-        for file in layout::unfit_files(fs, data, manifest)? {
+        for file in layout::not_to_be_kept(fs, data, manifest)? {
             have.forget(file);
         }
         // Written anew: a record appended behind a torn one would never be read, and one of a file that is about to be

@@ -4,6 +4,7 @@
 //! (after a failed `fsync` the kernel may have dropped the pages), and ends the writer: the next run fetches its chunks again.
 
 use std::{
+    io,
     ops::Range,
     path::PathBuf,
     sync::{
@@ -101,6 +102,37 @@ impl Writer {
             from = chunk + 1;
         }
         self.note(file, chunks, bytes, handle)
+    }
+
+    /// Makes file `file` what the open file `source` is, by sharing its blocks, and says whether the file system can. Nothing of it is
+    /// journaled before [`Writer::adopt`]; none of its chunks may have been written before.
+    ///
+    /// # Errors
+    /// As [`Writer::write`].
+    pub fn clone_file(&self, file: usize, source: &dyn File) -> Result<bool, Error> {
+        self.check_usable()?;
+        let handle = self.files.get(file, &self.manifest.files()[file].path)?;
+        let cloned = match handle.clone_from_file(source) {
+            Err(e) if matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+                return Err(Error::io("write", self.path(file))(e));
+            }
+            cloned => cloned.is_ok(),
+        };
+        // Whatever a failed clone left is written over: no chunk of it is journaled.
+        handle.set_len(self.manifest.files()[file].bytes).map_err(Error::io("set the length of", self.path(file)))?;
+        Ok(cloned)
+    }
+
+    /// Journals chunks of a cloned file once they are durable: they are known to be in it.
+    ///
+    /// # Errors
+    /// As [`Writer::write`].
+    pub fn adopt(&self, file: usize, chunks: &[u64]) -> Result<(), Error> {
+        self.check_usable()?;
+        let handle = self.files.get(file, &self.manifest.files()[file].path)?;
+        chunks
+            .iter()
+            .try_for_each(|chunk| self.note(file, *chunk..chunk + 1, u64::from(self.shape(file).raw_len(*chunk)), Arc::clone(&handle)))
     }
 
     /// Makes everything written so far durable and journals it.

@@ -2,7 +2,8 @@
 //!
 //! One task plans file by file, lanes (tasks) fetch, threads verify and write. A lane holds one body at a time and a thread one
 //! chunk, so memory is (lanes + threads) × chunk size, whatever the size of the snapshot. A chunk that no source can
-//! deliver does not stop the others: they are written and journaled first.
+//! deliver does not stop the others: they are written and journaled first. Chunks that local files may have go to as many threads more,
+//! and on to the lanes where they do not.
 
 use std::{
     ops::Range,
@@ -18,8 +19,10 @@ use tokio::{sync::oneshot, task::JoinSet};
 
 use super::{
     Error,
+    found::{self, Found, Taking},
     lists::Lists,
-    plan::{ChunkPlan, plan_chunk},
+    local::Local,
+    plan::{ChunkPlan, TakenFrom, plan_chunk},
 };
 use crate::{
     disk::{self, have::Have, writer::Writer},
@@ -51,6 +54,7 @@ pub(super) struct Context {
     pub(super) manifest: Arc<Manifest>,
     pub(super) have: Have,
     pub(super) lists: Lists,
+    pub(super) local: Arc<Local>,
     pub(super) sources: Arc<Sources>,
     pub(super) writer: Arc<Writer>,
     pub(super) threads: usize,
@@ -74,11 +78,19 @@ pub(super) struct Moved {
 
 /// One chunk to be fetched.
 #[derive(Clone, Copy, Debug)]
-struct Job {
-    file: usize,
-    index: u64,
-    row: Row,
+pub(super) struct Job {
+    pub(super) file: usize,
+    pub(super) index: u64,
+    pub(super) row: Row,
     raw_len: u32,
+}
+
+/// Where planned chunks go.
+struct Routes {
+    /// To the lanes.
+    jobs: Sender<Job>,
+    /// To the threads that read local files.
+    takings: Sender<Taking>,
 }
 
 /// A body on its way to the threads, and the way back.
@@ -100,13 +112,15 @@ enum Verdict {
 
 /// Counts and losses that all lanes share.
 #[derive(Debug, Default)]
-struct Shared {
+pub(super) struct Shared {
     written_bytes: AtomicU64,
+    /// Of local files.
+    pub(super) reused_bytes: AtomicU64,
     retries: AtomicU64,
     losses: Mutex<Vec<String>>,
     lost: AtomicU64,
     /// Ends all lanes when one fails for a reason that another source cannot heal.
-    failed: Stop,
+    pub(super) failed: Stop,
 }
 
 /// Brings every missing chunk of the manifest into staging. On return what was written is durable and journaled, also when
@@ -117,9 +131,9 @@ struct Shared {
 pub(super) async fn run(context: Context) -> Result<Moved, Error> {
     let (context, shared, ended) = (Arc::new(context), Arc::new(Shared::default()), Stop::new());
     let ticker = tokio::spawn(tick(Arc::clone(&context), Arc::clone(&shared), ended.clone()));
-    let (jobs, stages) = start_stages(&context, &shared);
+    let (routes, stages) = start_stages(&context, &shared);
     let planned = tokio::select! {
-        planned = plan_all(&context, jobs) => planned,
+        planned = plan_all(&context, routes) => planned,
         () = context.stop.wait() => Err(Error::Interrupted),
         () = shared.failed.wait() => Ok(Moved::default()),
     };
@@ -136,14 +150,18 @@ pub(super) async fn run(context: Context) -> Result<Moved, Error> {
     shared.refuse_losses()?;
     moved.written_bytes = shared.written_bytes.load(Ordering::Relaxed);
     moved.retries = shared.retries.load(Ordering::Relaxed);
-    Ok(moved)
+    moved.reused_bytes += shared.reused_bytes.load(Ordering::Relaxed);
+    // A chunk that went astray between two stages must not look like a complete snapshot.
+    let accounted = moved.reused_bytes + moved.written_bytes + moved.hole_bytes;
+    if accounted == context.manifest.totals().bytes { Ok(moved) } else { Err(Error::WorkerDied) }
 }
 
 /// Starts the lanes and the threads behind them; they end when no job comes any more.
-fn start_stages(context: &Arc<Context>, shared: &Arc<Shared>) -> (Sender<Job>, Stages) {
+fn start_stages(context: &Arc<Context>, shared: &Arc<Shared>) -> (Routes, Stages) {
     let threads = context.threads.clamp(1, MAX_THREADS);
     let (jobs, waiting_jobs) = async_channel::bounded(lanes(context) as usize);
     let (deliveries, waiting_deliveries) = async_channel::bounded(threads);
+    let (takings, waiting_takings) = async_channel::bounded(threads);
     let mut stages = JoinSet::new();
     for _ in 0..threads {
         let (context, waiting) = (Arc::clone(context), waiting_deliveries.clone());
@@ -152,10 +170,14 @@ fn start_stages(context: &Arc<Context>, shared: &Arc<Shared>) -> (Sender<Job>, S
             Ok(())
         });
     }
+    for _ in (0..threads).filter(|_| !context.local.is_empty()) {
+        let (context, shared, waiting, jobs) = (Arc::clone(context), Arc::clone(shared), waiting_takings.clone(), jobs.clone());
+        stages.spawn_blocking(move || found::take_all(&context, &shared, &waiting, &jobs));
+    }
     for _ in 0..lanes(context) {
         stages.spawn(lane(Arc::clone(context), Arc::clone(shared), waiting_jobs.clone(), deliveries.clone()));
     }
-    (jobs, Stages(stages))
+    (Routes { jobs, takings }, Stages(stages))
 }
 
 /// The lanes and threads of a run.
@@ -205,11 +227,13 @@ fn lanes(context: &Context) -> u64 {
 }
 
 /// Walks the manifest and says what to fetch; lists are fetched as their files come up.
-async fn plan_all(context: &Context, jobs: Sender<Job>) -> Result<Moved, Error> {
+async fn plan_all(context: &Context, routes: Routes) -> Result<Moved, Error> {
     let mut moved = Moved::default();
     for (position, file) in context.manifest.files().iter().enumerate() {
         let shape = FileShape::new(file.bytes, context.manifest.about().chunk_size);
-        if context.have.is_complete(position) {
+        let is_complete = context.have.is_complete(position);
+        let mut found = if is_complete { Found::nothing(shape) } else { context.local.look_for(context, position).await? };
+        if is_complete || found.is_whole {
             moved.reused_bytes += file.bytes;
             context.progress.event(Event::Done { bytes: file.bytes });
             context.lists.keep_all(file).await?;
@@ -217,8 +241,9 @@ async fn plan_all(context: &Context, jobs: Sender<Job>) -> Result<Moved, Error> 
         }
         for first in (0..shape.chunks()).step_by(SEGMENT_ROWS as usize) {
             let rows = context.lists.rows(file, shape, first / SEGMENT_ROWS).await?;
+            found.enter(context, position, first / SEGMENT_ROWS, &rows).await?;
             let segment = SegmentJobs { file: position, shape, first, rows: &rows };
-            if !plan_segment(context, &segment, &mut moved, &jobs).await? {
+            if !plan_segment(context, &segment, &found, &mut moved, &routes).await? {
                 return Ok(moved);
             }
         }
@@ -257,7 +282,13 @@ impl SegmentJobs<'_> {
 }
 
 /// Plans the chunks of a segment, run by run: a sparse file of terabytes is a few runs. Says `false` when nobody fetches any more.
-async fn plan_segment(context: &Context, segment: &SegmentJobs<'_>, moved: &mut Moved, jobs: &Sender<Job>) -> Result<bool, Error> {
+async fn plan_segment(
+    context: &Context,
+    segment: &SegmentJobs<'_>,
+    found: &Found,
+    moved: &mut Moved,
+    routes: &Routes,
+) -> Result<bool, Error> {
     let mut index = segment.first;
     while index < segment.first + segment.rows.len() as u64 {
         let run = segment.run(context, index);
@@ -269,8 +300,8 @@ async fn plan_segment(context: &Context, segment: &SegmentJobs<'_>, moved: &mut 
                 write_holes(context, segment.file, run).await?;
                 moved.hole_bytes += bytes;
             }
-            ChunkPlan::Fetch => {
-                if !send(context, run.map(|index| segment.job(index)), jobs).await? {
+            ChunkPlan::Bring => {
+                if !bring_run(context, run.map(|index| segment.job(index)), found, moved, routes).await? {
                     return Ok(false);
                 }
                 continue;
@@ -281,17 +312,37 @@ async fn plan_segment(context: &Context, segment: &SegmentJobs<'_>, moved: &mut 
     Ok(true)
 }
 
-async fn send(context: &Context, run: impl Iterator<Item = Job>, jobs: &Sender<Job>) -> Result<bool, Error> {
+/// Says where each chunk of a run comes from; `false` when nobody brings any more.
+async fn bring_run(
+    context: &Context,
+    run: impl Iterator<Item = Job>,
+    found: &Found,
+    moved: &mut Moved,
+    routes: &Routes,
+) -> Result<bool, Error> {
     for job in run {
-        let sent = tokio::select! {
-            sent = jobs.send(job) => sent,
-            () = context.stop.wait() => return Err(Error::Interrupted),
+        let sent = match found.plan(&job) {
+            TakenFrom::Clone => {
+                moved.reused_bytes += u64::from(job.raw_len);
+                context.progress.event(Event::Done { bytes: u64::from(job.raw_len) });
+                true
+            }
+            TakenFrom::Local(order) => sent(context, routes.takings.send(found.take(&job, order))).await?,
+            TakenFrom::Source => sent(context, routes.jobs.send(job)).await?,
         };
-        if sent.is_err() {
+        if !sent {
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+/// Waits until a stage takes a chunk; says `false` when the stage has ended.
+async fn sent<T>(context: &Context, sending: impl Future<Output = Result<(), async_channel::SendError<T>>>) -> Result<bool, Error> {
+    tokio::select! {
+        sent = sending => Ok(sent.is_ok()),
+        () = context.stop.wait() => Err(Error::Interrupted),
+    }
 }
 
 async fn write_holes(context: &Context, file: usize, chunks: Range<u64>) -> Result<(), Error> {

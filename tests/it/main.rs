@@ -22,6 +22,7 @@ mod refusals_publish;
 mod refusals_restore;
 mod restore_crash;
 mod restore_place;
+mod restore_reuse;
 mod restore_sources;
 mod round_trip;
 mod scarce;
