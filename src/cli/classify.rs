@@ -53,6 +53,7 @@ impl Classify for restore::Error {
             Self::Disk(error) => error.classify(),
             Self::Sources(error) => error.classify(),
             Self::NoSources => (Code::Usage, one("add --from with a source")),
+            Self::Seed { .. } => (Code::Usage, one("name another directory with --seed, or leave it out")),
             Self::Chunks { .. } => (Code::ObjectWrong, one(MORE_SOURCES)),
             Self::ListDefect { .. } => (Code::Defect, one("tell the publisher, and restore an older snapshot: qsync list shows them")),
             Self::PinDefect(_) => (Code::StateUnreadable, one("add --discard to start over")),
