@@ -89,6 +89,30 @@ pub fn check_content(fs: &dyn Fs, target: &Path, manifest: &Manifest, occupied: 
     Ok(())
 }
 
+/// Whether there is something in what this snapshot owns of a resolved target.
+///
+/// # Errors
+/// As [`check_content`], but for a target that is not empty.
+pub fn is_occupied(fs: &dyn Fs, target: &Path, manifest: &Manifest) -> Result<bool, Error> {
+    match check_content(fs, target, manifest, Occupied::Refuse) {
+        Err(Error::TargetNotEmpty { .. }) => Ok(true),
+        checked => checked.map(|()| false),
+    }
+}
+
+/// Refuses a snapshot that would write over a local file which is known to hold keys or a node's identity.
+///
+/// # Errors
+/// [`Error::TargetIdentity`].
+pub fn refuse_identity_files(fs: &dyn Fs, target: &Path, manifest: &Manifest) -> Result<(), Error> {
+    for (path, rule) in identity_files(manifest) {
+        if layout::stat_if_there(fs, &target.join(path))?.is_some() {
+            return Err(Error::TargetIdentity { target: target.to_owned(), path: path.clone(), rule });
+        }
+    }
+    Ok(())
+}
+
 /// Files of a snapshot that are known to hold keys or a node's identity: its publisher allowed them.
 pub fn identity_files(manifest: &Manifest) -> impl Iterator<Item = (&RelPath, &'static str)> {
     manifest.files().iter().filter_map(|file| Some((&file.path, secret_name(&file.path)?)))

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Error, space::Need};
+use super::{Error, layout, space::Need};
 use crate::{
     format::manifest::Manifest,
     fs::{Fs, Kind},
@@ -15,6 +15,21 @@ pub fn need(manifest: &Manifest, taken_bytes: u64) -> Need {
     let data = totals.bytes.saturating_sub(totals.hole_bytes);
     let made = if taken_bytes > 0 { 0 } else { totals.files + manifest.dirs().len() as u64 };
     Need { bytes: data.saturating_sub(taken_bytes), files: made }
+}
+
+/// What changing the directory `dir` to a snapshot in place needs at least: what its files are longer than what is allocated there. Which
+/// chunks differ is not known yet.
+///
+/// # Errors
+/// When a file cannot be looked at.
+pub fn need_at_least(fs: &dyn Fs, dir: &Path, manifest: &Manifest) -> Result<Need, Error> {
+    let (mut bytes, mut files) = (0_u64, 0);
+    for file in manifest.files() {
+        let stat = layout::stat_if_there(fs, &dir.join(&file.path))?.filter(|stat| stat.kind == Kind::File);
+        files += u64::from(stat.is_none());
+        bytes += file.bytes.saturating_sub(stat.map_or(0, |stat| stat.allocated_bytes));
+    }
+    Ok(Need { bytes: bytes.saturating_sub(manifest.totals().hole_bytes), files })
 }
 
 /// Disk space that the files below `dir` take up, bytes; 0 when there is no such directory.

@@ -135,13 +135,18 @@ pub fn verify(fs: &dyn Fs, dir: &Path, manifest: &Manifest, lists: &Lists<'_>, o
     Ok(Report { defects, bytes, good_chunks: good.into_inner() })
 }
 
-/// The chunks below `dir` that are right, for a partial restore whose journal is lost. Files of another length have none.
+/// The chunks below `dir` that are right, in files of any length: for a partial restore whose journal is lost, and for a directory that
+/// is to be changed in place.
 ///
 /// # Errors
 /// As [`verify`].
 pub fn surviving(fs: &dyn Fs, dir: &Path, manifest: &Manifest, lists: &Lists<'_>, options: &Options<'_>) -> Result<Have, Error> {
-    let unfit = layout::unfit_files(fs, dir, manifest)?;
-    let present: Vec<usize> = (0..manifest.files().len()).filter(|file| unfit.binary_search(file).is_err()).collect();
+    let mut present = Vec::new();
+    for (index, file) in manifest.files().iter().enumerate() {
+        if layout::stat_if_there(fs, &dir.join(&file.path))?.is_some_and(|stat| stat.kind == Kind::File) {
+            present.push(index);
+        }
+    }
     let have = Mutex::new(Have::none(manifest));
     rehash::chunks(fs, dir, manifest, &present, lists, options, &|file, chunk, row, found| {
         if found == Some(row.raw) {

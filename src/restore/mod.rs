@@ -7,6 +7,7 @@ mod build;
 mod carry_over;
 mod error;
 mod finish;
+mod in_place;
 mod lists;
 mod pipeline;
 mod place;
@@ -147,6 +148,8 @@ pub enum Existing {
     Replace,
     /// Swap it out when the new one is complete, and keep it beside it.
     ReplaceKeepingOld,
+    /// Overwrite it chunk by chunk. Until that is complete there is neither the old nor the new.
+    InPlace,
 }
 
 /// What to do with a partial restore.
