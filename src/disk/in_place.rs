@@ -164,10 +164,14 @@ fn put_strangers_aside(staging: &Staging, manifest: &Manifest) -> Result<(), Err
         return Ok(());
     }
     let aside = free_name(fs, &staging.path().join(REMOVED))?;
-    for stranger in strangers {
-        let (from, to) = (target.join(&stranger), aside.join(&stranger));
+    for to in strangers.iter().map(|stranger| aside.join(stranger)) {
         let parent = to.parent().expect("it lies in a directory of ours");
         fs.create_dir_all(parent, 0o700).map_err(Error::io("make", parent))?;
+    }
+    // Durable first: what is moved into a directory that a power cut takes away goes with it.
+    fs.sync_fs(staging.path()).map_err(Error::io("sync", staging.path()))?;
+    for stranger in strangers {
+        let (from, to) = (target.join(&stranger), aside.join(&stranger));
         fs.rename(&from, &to, Rename::NoReplace).map_err(Error::io("put aside", &from))?;
     }
     Ok(())

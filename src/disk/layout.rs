@@ -106,7 +106,16 @@ pub(super) fn owned_strangers(fs: &dyn Fs, dir: &Path, manifest: &Manifest) -> R
 pub(super) fn owned_stranger_paths(fs: &dyn Fs, dir: &Path, manifest: &Manifest) -> Result<Vec<PathBuf>, Error> {
     let strangers = strangers(fs, dir, manifest)?.into_iter();
     let paths = strangers.map(|path| path.strip_prefix(dir).map(Path::to_owned).unwrap_or(path));
-    Ok(paths.filter(|path| owns(manifest, &path.to_string_lossy())).collect())
+    let mut owned: Vec<PathBuf> = paths.filter(|path| owns(manifest, &path.to_string_lossy())).collect();
+    // A subtree of which the snapshot has nothing may lie in a directory of which it has nothing either.
+    for tree in manifest.about().subtrees.iter().flatten() {
+        let path = PathBuf::from(tree.as_str());
+        let is_listed = manifest.dirs().binary_search(tree).is_ok();
+        if !is_listed && !owned.contains(&path) && stat_if_there(fs, &dir.join(tree))?.is_some() {
+            owned.push(path);
+        }
+    }
+    Ok(owned)
 }
 
 fn owns(manifest: &Manifest, path: &str) -> bool {

@@ -11,6 +11,8 @@ mod crash_tests;
 mod error;
 pub mod have;
 pub mod in_place;
+#[cfg(test)]
+mod in_place_tests;
 pub mod in_use;
 pub mod journal;
 mod layout;

@@ -2,8 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::mode::{Mode, Phase, Purpose};
-use crate::types::RelPath;
+use super::{
+    have::Have,
+    mode::{Mode, Phase, Purpose},
+    verify::Defect,
+};
+use crate::{format::manifest::Manifest, types::RelPath};
 
 /// Name of the staging directory inside a target.
 pub const INSIDE_NAME: &str = ".qsync-partial";
@@ -131,6 +135,32 @@ pub fn check_removable(mode: Mode) -> Result<(), Purpose> {
     }
 }
 
+/// Whether bytes of the snapshot heal a defect. What the snapshot does not list is left, and a file hash that fits no chunks is the
+/// publisher's mistake.
+#[must_use]
+pub fn is_repairable(defect: &Defect) -> bool {
+    match defect {
+        Defect::Chunk { .. } | Defect::Length { .. } | Defect::Missing { .. } => true,
+        Defect::Unexpected { .. } | Defect::WholeFile { .. } => false,
+    }
+}
+
+/// The chunks of a directory with these defects that are right.
+#[must_use]
+pub fn healthy(manifest: &Manifest, defects: &[Defect]) -> Have {
+    let mut have = Have::all(manifest);
+    for defect in defects {
+        let Some((file, _)) = manifest.find(defect.path()) else { continue };
+        match defect {
+            Defect::Chunk { chunk, .. } => have.remove(file, *chunk),
+            Defect::Missing { .. } => have.forget(file),
+            // What is missing at the end of a file that is too short is among the chunks.
+            Defect::Length { .. } | Defect::Unexpected { .. } | Defect::WholeFile { .. } => {}
+        }
+    }
+    have
+}
+
 /// What has to be done to a file before its missing chunks can be written in place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileStep {
@@ -248,6 +278,20 @@ mod tests {
         assert_eq!(take_up_for_repair(incomplete(Purpose::Restore), true), Err(Some(Purpose::Restore)));
         assert_eq!(take_up_for_repair(Mode::Swap, true), Err(None));
         assert_eq!(take_up_for_repair(Mode::InPlace(Purpose::Restore, Phase::Prepared), true), Ok(TakeUp::Remove));
+    }
+
+    #[test]
+    fn only_what_is_wrong_is_fetched_for_a_repair() {
+        let manifest = crate::disk::testing::manifest_of(&[("a", &[1; 200_000]), ("b", &[2; 70_000]), ("c", &[3; 10])]);
+        let (path, hash) = (|path: &str| path.parse::<RelPath>().unwrap(), crate::types::Hash::of(b""));
+        let chunk = Defect::Chunk { path: path("a"), chunk: 1, offset: 65_536, expected: hash, found: None };
+        let missing = Defect::Missing { path: path("b") };
+        let length = Defect::Length { path: path("c"), expected: 10, found: 11 };
+        let left = [Defect::Unexpected { path: "a/x".into() }, Defect::WholeFile { path: path("c"), expected: hash, found: hash }];
+        assert!([&chunk, &missing, &length].into_iter().all(is_repairable) && !left.iter().any(is_repairable));
+        let [first, second] = left;
+        let have = healthy(&manifest, &[chunk, missing, length, first, second, Defect::Missing { path: path("dir") }]);
+        assert_eq!((have.ranges(0), have.ranges(1), have.ranges(2)), (vec![0..1, 2..4], vec![], vec![0..1]));
     }
 
     #[test]

@@ -87,21 +87,25 @@ impl Staging {
     pub fn find(fs: Arc<dyn Fs>, target: &Path, version: Version) -> Result<Option<Self>, Error> {
         let Some((place, path)) = left_behind(&*fs, target)? else { return Ok(None) };
         let staging = Self::enter(fs, target, place, path, version, Mode::Swap)?;
-        let is_complete = matches!(staging.mode(), Mode::InPlace(_, Phase::Complete));
-        if is_complete || layout::stat_if_there(&*staging.fs, &staging.path.join(commit::DONE))?.is_some() {
+        if is_done(&*staging.fs, &staging.path, staging.mode())? {
             staging.remove()?;
             return Ok(None);
         }
         Ok(Some(staging))
     }
 
-    /// Looks at what an earlier run left for the resolved `target` without taking or writing anything.
+    /// Looks at what an earlier run left for the resolved `target` without taking or writing anything; `None` when that is only to be
+    /// removed.
     ///
     /// # Errors
     /// When it cannot be read.
     pub fn peek(fs: &dyn Fs, target: &Path) -> Result<Option<Left>, Error> {
         let Some((_, path)) = left_behind(fs, target)? else { return Ok(None) };
-        let (pin, mode) = (Pin::load(fs, &path)?, mode::read(fs, &path, Version::Any)?.unwrap_or(Mode::Swap));
+        let mode = mode::read(fs, &path, Version::Any)?.unwrap_or(Mode::Swap);
+        if is_done(fs, &path, mode)? {
+            return Ok(None);
+        }
+        let pin = Pin::load(fs, &path)?;
         Ok(Some(Left { path, pin, mode }))
     }
 
@@ -311,6 +315,7 @@ impl Staging {
         // before the next, so that a crash never leaves a journal beside files it does not speak of.
         self.remove_entries(|name| name == "journal")?;
         self.remove_entries(|name| name == "data" || name == "old")?;
+        self.remove_entries(|name| name == "pin")?;
         self.remove_entries(|name| !matches!(name, commit::FILE | commit::DONE | "lock" | "format"))?;
         self.remove_entries(|name| name != "lock")?;
         self.fs.remove_tree(&self.path).map_err(Error::io("remove", &self.path))?;
@@ -331,6 +336,11 @@ impl Staging {
     pub(super) fn journal_path(&self) -> PathBuf {
         self.path.join("journal")
     }
+}
+
+/// Whether the snapshot is in place and remembered, and only this directory is left to be removed.
+fn is_done(fs: &dyn Fs, path: &Path, mode: Mode) -> Result<bool, Error> {
+    Ok(matches!(mode, Mode::InPlace(_, Phase::Complete)) || layout::stat_if_there(fs, &path.join(commit::DONE))?.is_some())
 }
 
 /// The staging directory that lies there for a target.

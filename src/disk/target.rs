@@ -141,12 +141,18 @@ fn refuse_identity(fs: &dyn Fs, target: &Path, dir: &Path) -> Result<(), Error> 
             }
             continue;
         }
-        let rel: Option<RelPath> = path.strip_prefix(target).ok().and_then(|rel| rel.to_str()?.parse().ok());
+        let rel = path.strip_prefix(target).ok().and_then(|rel| in_grammar(&rel.to_string_lossy()));
         if let Some((path, rule)) = rel.and_then(|rel| secret_name(&rel).map(|rule| (rel, rule))) {
             return Err(Error::TargetIdentity { target: target.to_owned(), path, rule });
         }
     }
     Ok(())
+}
+
+/// A path whose names no snapshot can have is looked at as if it had others there.
+fn in_grammar(rel: &str) -> Option<RelPath> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._+-/".contains(c);
+    rel.chars().map(|c| if fits(c) { c } else { '_' }).collect::<String>().parse().ok()
 }
 
 fn refused(path: &Path, why: &str) -> Error {

@@ -67,6 +67,10 @@ pub(super) async fn begin(options: &Arc<Options>, lists: &Lists, snapshot: &Snap
         let kept = kept_lists(&staging);
         let how = verify::Options { threads: given.threads, whole_files: false, stop: &given.stop, progress: &*given.progress };
         let have = verify::surviving(&*given.fs, staging.target(), &one.manifest, &kept, &how)?;
+        // The last moment at which nothing has happened.
+        if given.stop.requested() {
+            return Err(disk::Error::Stopped);
+        }
         in_place::begin(&staging, &one.manifest, &one.id(), have, &kept, Purpose::Restore)
     })
     .await

@@ -12,6 +12,7 @@ mod lists;
 mod pipeline;
 mod place;
 pub mod plan;
+mod repair;
 mod snapshot;
 pub mod verify;
 

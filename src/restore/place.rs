@@ -126,7 +126,8 @@ impl Place {
             return Ok(false);
         }
         let (given, target, manifest) = (Arc::clone(options), self.target.clone(), Arc::clone(&snapshot.manifest));
-        let begun = self.staging.as_ref().is_some_and(|staging| staging.mode().is_incomplete());
+        let mode = self.staging.as_ref().map(|staging| staging.mode());
+        let begun = mode.is_some_and(|mode| mode.is_incomplete() || (mode.is_in_place() && self.pin.is_some()));
         blocking(move || Ok(begun || target::is_occupied(&*given.fs, &target, &manifest)?)).await
     }
 

@@ -47,7 +47,7 @@ pub(crate) enum Verb {
 impl Verb {
     /// Whether the same command goes on where an interrupted one ended.
     pub(crate) fn is_resumable(&self) -> bool {
-        matches!(self, Self::Publish(_) | Self::Restore(_))
+        matches!(self, Self::Publish(_) | Self::Restore(_)) || matches!(self, Self::Verify(args) if args.repairs())
     }
 
     /// Whether standard output is data, in a format of its own.
