@@ -197,7 +197,10 @@ impl Classify for disk::Error {
                 (Code::TargetNotEmpty, one("add --replace to put the new database in its place when it is complete"))
             }
             Self::TargetInUse { .. } => (Code::TargetInUse, one("stop the node and run the same command again")),
-            Self::TargetIdentity { .. } => (Code::TargetIdentity, one("move it out of that directory first; if the snapshot itself has such a file, tell the publisher")),
+            Self::TargetIdentity { .. } => (
+                Code::TargetIdentity,
+                one("move it out of that directory first; if the snapshot itself has such a file, tell the publisher"),
+            ),
             Self::TargetIncomplete { path, purpose, channel } => (Code::TargetIncomplete, vec![finish(path, *purpose, channel.as_ref())]),
             Self::OtherWay { .. } => {
                 (Code::OtherSnapshot, one("finish it without --in-place, or add --discard to delete it and start over in place"))

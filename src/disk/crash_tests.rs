@@ -147,7 +147,11 @@ fn empty_disk() -> MemoryFs {
 }
 
 /// Runs `run` once, and at each of its operations cuts the power of a copy and hands that to `check`. Says how many operations there were.
-pub(super) fn at_every_operation(fs: &MemoryFs, run: impl FnOnce(&MemoryFs), check: impl Fn(u64, &MemoryFs) + Send + Sync + 'static) -> u64 {
+pub(super) fn at_every_operation(
+    fs: &MemoryFs,
+    run: impl FnOnce(&MemoryFs),
+    check: impl Fn(u64, &MemoryFs) + Send + Sync + 'static,
+) -> u64 {
     let operations = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&operations);
     fs.on_operation(move |number, fs| {

@@ -109,7 +109,8 @@ fn check(number: u64, fs: &MemoryFs, old: &Snapshot, new: &Snapshot) {
     assert_eq!(bytes_of(fs, "/d/backup-of-changed"), painted(200_000, 2), "operation {number}");
     assert_eq!(bytes_of(fs, "/d/backup-of-same"), painted(150_000, 1), "operation {number}");
     if !new.is_at(fs, TARGET) {
-        let places = [format!("{TARGET}/db/000009.sst"), format!("{PARTIAL}/removed/0/db/000009.sst"), format!("{PARTIAL}/removed/1/db/000009.sst")];
+        let places =
+            [format!("{TARGET}/db/000009.sst"), format!("{PARTIAL}/removed/0/db/000009.sst"), format!("{PARTIAL}/removed/1/db/000009.sst")];
         let kept = places.iter().any(|path| fs.stat(Path::new(path)).is_ok());
         assert!(kept, "operation {number}: what the snapshot does not list is gone too early");
     }
@@ -170,7 +171,8 @@ fn a_change_in_place_that_fails_at_any_operation_is_finished_by_the_next() {
     let clean = disk(&old);
     let begun = clean.operations();
     change(&new, &clean, Purpose::Restore).unwrap();
-    for (errno, operation) in [28, 5].into_iter().flat_map(|errno| (0..clean.operations() - begun).map(move |operation| (errno, operation))) {
+    for (errno, operation) in [28, 5].into_iter().flat_map(|errno| (0..clean.operations() - begun).map(move |operation| (errno, operation)))
+    {
         let fs = disk(&old);
         fs.fail_once_after(operation, errno);
         if let Err(error) = change(&new, &fs, Purpose::Restore) {

@@ -241,7 +241,9 @@ mod tests {
 
     #[test]
     fn a_half_overwritten_target_is_never_forgotten() {
-        for (purpose, in_place, discard) in PURPOSES.into_iter().flat_map(|p| [(p, false, false), (p, false, true), (p, true, false), (p, true, true)]) {
+        for (purpose, in_place, discard) in
+            PURPOSES.into_iter().flat_map(|p| [(p, false, false), (p, false, true), (p, true, false), (p, true, true)])
+        {
             let taken = take_up(Mode::InPlace(purpose, Phase::Incomplete), in_place, discard);
             let expected = match (in_place, discard) {
                 (false, _) => TakeUp::Refuse(purpose),

@@ -310,7 +310,11 @@ impl Staging {
     /// # Errors
     /// [`Error::TargetIncomplete`] when it is what tells that the target is neither old nor new. When something cannot be removed.
     pub fn remove(&self) -> Result<(), Error> {
-        plan::check_removable(self.mode()).map_err(|purpose| Error::TargetIncomplete { path: self.target.clone(), purpose, channel: None })?;
+        plan::check_removable(self.mode()).map_err(|purpose| Error::TargetIncomplete {
+            path: self.target.clone(),
+            purpose,
+            channel: None,
+        })?;
         // Bulk first, while what explains it is still there; then the explanation; last what guards both. Each step is durable
         // before the next, so that a crash never leaves a journal beside files it does not speak of.
         self.remove_entries(|name| name == "journal")?;

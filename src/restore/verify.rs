@@ -297,8 +297,7 @@ impl Known {
 
 impl Remote {
     async fn as_one(&self, options: &Options) -> Sources {
-        let settings =
-            sources::Settings { max_wait: std::time::Duration::from_secs(self.max_wait_secs), ..sources::Settings::default() };
+        let settings = sources::Settings { max_wait: std::time::Duration::from_secs(self.max_wait_secs), ..sources::Settings::default() };
         Sources::new(forms::with_forms(&self.sources).await, settings, Arc::clone(&options.progress))
     }
 

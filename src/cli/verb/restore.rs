@@ -94,7 +94,8 @@ pub(super) async fn run(args: RestoreArgs, context: &Context) -> Result<(), Fail
 /// Deleting a database that exists is confirmed first, on a terminal; elsewhere `--replace` says it all. Overwriting it needs a yes.
 fn confirm_replacement(args: &RestoreArgs) -> Result<(), Failure> {
     if args.in_place && !args.dry_run && args.to.exists() {
-        let question = format!("overwrite {} in place? Until that is complete it holds neither the old database nor the new one", args.to.display());
+        let question =
+            format!("overwrite {} in place? Until that is complete it holds neither the old database nor the new one", args.to.display());
         return ask::confirm(&question, args.yes);
     }
     if !args.replace || args.keep_old || args.dry_run || !args.to.exists() {

@@ -111,7 +111,8 @@ pub(super) async fn run(args: VerifyArgs, context: &Context) -> Result<(), Failu
         return Ok(());
     }
     let pin = options.remote.as_ref().and_then(|remote| remote.pin);
-    let verify = async |pin| verify::run(Options { remote: options.remote.clone().map(|remote| Remote { pin, ..remote }), ..options.clone() }).await;
+    let verify =
+        async |pin| verify::run(Options { remote: options.remote.clone().map(|remote| Remote { pin, ..remote }), ..options.clone() }).await;
     let Verified { summary, defects, repaired } = introduced(context, pin, verify).await?;
     context.finish_progress();
     for defect in &repaired {
