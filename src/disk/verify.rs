@@ -177,20 +177,41 @@ fn wrong_chunk(manifest: &Manifest, file: usize, chunk: u64, expected: Hash, fou
     Defect::Chunk { path, chunk, offset, expected, found }
 }
 
-/// The chunks below `dir` that are right, in files of any length: for a partial restore whose journal is lost, and for a directory that
-/// is to be changed in place.
+/// The chunks below `dir` that are right, for a partial restore whose journal is lost. Files of another length have none, nor do those that
+/// another directory shares.
 ///
 /// # Errors
 /// As [`verify`].
 pub fn surviving(fs: &dyn Fs, dir: &Path, manifest: &Manifest, lists: &Lists<'_>, options: &Options<'_>) -> Result<Have, Error> {
+    let unfit = layout::not_to_be_kept(fs, dir, manifest)?;
+    let present: Vec<usize> = (0..manifest.files().len()).filter(|file| unfit.binary_search(file).is_err()).collect();
+    right_chunks(fs, dir, manifest, &present, lists, options)
+}
+
+/// The chunks below `dir` that are right, in files of any length, for a directory that is to be changed in place.
+///
+/// # Errors
+/// As [`verify`].
+pub fn right(fs: &dyn Fs, dir: &Path, manifest: &Manifest, lists: &Lists<'_>, options: &Options<'_>) -> Result<Have, Error> {
     let mut present = Vec::new();
     for (index, file) in manifest.files().iter().enumerate() {
         if layout::stat_if_there(fs, &dir.join(&file.path))?.is_some_and(|stat| stat.kind == Kind::File) {
             present.push(index);
         }
     }
+    right_chunks(fs, dir, manifest, &present, lists, options)
+}
+
+fn right_chunks(
+    fs: &dyn Fs,
+    dir: &Path,
+    manifest: &Manifest,
+    present: &[usize],
+    lists: &Lists<'_>,
+    options: &Options<'_>,
+) -> Result<Have, Error> {
     let have = Mutex::new(Have::none(manifest));
-    rehash::chunks(fs, dir, manifest, &present, lists, options, &|file, chunk, row, found| {
+    rehash::chunks(fs, dir, manifest, present, lists, options, &|file, chunk, row, found| {
         if found == Some(row.raw) {
             have.lock().unwrap_or_else(PoisonError::into_inner).insert(file, chunk..chunk + 1);
         }

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Error, Existing, Options, Partial, blocking, finish, in_place, snapshot::Snapshot};
+use super::{Error, Existing, Options, Partial, blocking, finish, in_place, local::Local, snapshot::Snapshot};
 use crate::{
     disk::{
         self, in_use,
@@ -48,8 +48,10 @@ impl Place {
             Ok((target, left))
         })
         .await?;
-        // What was begun in place is no snapshot until it is complete, whatever its files look like.
-        let untouched = if left.is_incomplete { None } else { untouched(options, &target).await? };
+        // Whoever wants everything read again does not want to be told what the record says; and what was begun in place is no snapshot
+        // until it is complete, whatever its files look like.
+        let believed = !left.is_incomplete && !(options.rehash && options.existing != Existing::Refuse);
+        let untouched = if believed { untouched(options, &target).await? } else { None };
         Ok(Self { target, partial: left.path, staging: left.staging.map(Arc::new), pin: left.pin, untouched })
     }
 
@@ -95,9 +97,11 @@ impl Place {
     }
 
     /// Refuses before the first data byte: the target is occupied, in use or holds a node's identity, or there is no room.
-    pub(super) async fn check(&self, options: &Arc<Options>, snapshot: &Snapshot) -> Result<(), Error> {
+    pub(super) async fn check(&self, options: &Arc<Options>, snapshot: &Snapshot, local: &Arc<Local>) -> Result<(), Error> {
+        let data = self.partial.as_ref().map(|partial| partial.join("data"));
+        let linked_bytes = local.linked_bytes(&snapshot.manifest, data.clone()).await?;
         let (given, target, manifest) = (Arc::clone(options), self.target.clone(), Arc::clone(&snapshot.manifest));
-        let (partial, staging) = (self.partial.clone(), self.staging.clone().filter(|_| self.pin.is_some()));
+        let staging = self.staging.clone().filter(|_| self.pin.is_some());
         if self.is_in_place(options, snapshot).await? {
             return in_place::check(options, self, snapshot).await;
         }
@@ -114,8 +118,8 @@ impl Place {
             if let Some(text) = in_use::check_target(&target)? {
                 given.progress.event(Event::Warning { text });
             }
-            let taken = partial.map_or(Ok(0), |partial| usage::allocated(&*given.fs, &partial.join("data")))?;
-            space::check(&*given.fs, &target, usage::need(&manifest, taken))
+            let taken = data.map_or(Ok(0), |data| usage::allocated(&*given.fs, &data))?;
+            space::check(&*given.fs, &target, usage::need(&manifest, taken, linked_bytes))
         })
         .await
     }

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{Error, Options, blocking, build::Build, in_place as begun, lists::Lists, snapshot::Snapshot};
+use super::{Error, Options, blocking, build::Build, in_place as begun, lists::Lists, local::Local, snapshot::Snapshot};
 use crate::{
     disk::{
         self, in_place, in_use,
@@ -53,7 +53,8 @@ pub(super) async fn run(
     .await?;
     let chunks = disk::have::Have::all(&snapshot.manifest).count() - have.count();
     let build = Build { staging, journal, have, lists };
-    let (staging, _moved, reports) = build.fetch_all(options, snapshot).await?;
+    let local = Arc::new(Local::find(options, target).await?);
+    let (staging, _moved, reports) = build.fetch_all(options, snapshot, local).await?;
     let still_wrong = finish(options, staging, snapshot, defects).await?;
     Ok(Repaired { still_wrong, chunks, sources: reports })
 }

@@ -320,6 +320,8 @@ impl Remote {
             existing: Existing::InPlace,
             partial: Partial::Continue,
             owner: None,
+            seeds: Vec::new(),
+            rehash: false,
             dry_run: false,
             memory_bytes: self.memory_bytes,
             threads: options.threads,
