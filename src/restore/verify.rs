@@ -112,7 +112,7 @@ pub struct Summary {
 
 /// What a verification came to.
 #[derive(Clone, Debug)]
-pub struct Verified {
+pub struct Checked {
     /// In numbers.
     pub summary: Summary,
     /// Everything that is wrong now, by path.
@@ -168,7 +168,7 @@ pub enum Error {
 ///
 /// # Errors
 /// [`enum@Error`]; a directory with defects is not an error here.
-pub async fn run(options: Options) -> Result<Verified, Error> {
+pub async fn run(options: Options) -> Result<Checked, Error> {
     let (options, started) = (Arc::new(options), Instant::now());
     // 1. What should be there.
     let known = Arc::new(Known::open(&options).await?);
@@ -264,7 +264,7 @@ impl Known {
         Ok(repair::run(&restore, &self.target, &self.snapshot, Arc::clone(sources), &kept, defects).await?)
     }
 
-    fn verified(&self, options: &Options, report: Report, repair: Option<Repaired>, started: Instant) -> Verified {
+    fn verified(&self, options: &Options, report: Report, repair: Option<Repaired>, started: Instant) -> Checked {
         let is_repaired = repair.is_some();
         let (mut repaired, mut defects): (Vec<_>, Vec<_>) =
             report.defects.into_iter().partition(|defect| is_repaired && plan::is_repairable(defect));
@@ -291,7 +291,7 @@ impl Known {
             fetched_bytes,
             seconds: started.elapsed().as_secs_f64(),
         };
-        Verified { summary, defects, repaired }
+        Checked { summary, defects, repaired }
     }
 }
 

@@ -280,8 +280,6 @@ fn put_old_back(world: &World) {
     copy_tree(&world.path("old"), &world.target());
 }
 
-const RENAMES: &str = "?rename,?renameat,renameat2";
-
 // CR-01
 #[test]
 fn a_restore_in_place_that_is_killed_anywhere_is_old_or_new_or_says_that_it_is_neither() {
@@ -292,28 +290,28 @@ fn a_restore_in_place_that_is_killed_anywhere_is_old_or_new_or_says_that_it_is_n
     fs::rename(world.target(), world.path("old")).unwrap();
     let (old, new) = (tree::snapshot(&world.path("old")), tree::snapshot(&world.path("data")));
     let moments = [
-        (RENAMES, ".qsync-partial/pin", false),
-        (RENAMES, ".qsync-partial/journal", false),
-        (RENAMES, "db/000003.sst", false),
-        ("ftruncate", "db/000002.sst", true),
-        ("pwrite64", "db/000001.sst", true),
-        ("fdatasync", "db/000004.sst", true),
-        ("pwrite64", ".qsync-partial/journal", true),
-        ("?unlink,unlinkat", ".qsync-partial/journal", false),
-        ("?unlink,unlinkat", ".qsync-partial/removed/0/db/000003.sst", false),
+        ("fsync", ".qsync-partial", 1, false),
+        ("fsync", ".qsync-partial", 2, false),
+        ("syncfs", ".qsync-partial", 1, true),
+        ("ftruncate", "db/000002.sst", 1, true),
+        ("pwrite64", "db/000001.sst", 1, true),
+        ("fdatasync", "db/000004.sst", 1, true),
+        ("fdatasync", ".qsync-partial/journal", 1, true),
+        ("fsync", ".qsync-partial", 4, false),
+        ("fsync", ".qsync-partial", 6, false),
     ];
-    for (calls, entry, is_between) in moments {
+    for (calls, entry, moment, is_between) in moments {
         put_old_back(&world);
-        assert!(!faulty(&world, &pin, calls, entry, "signal=KILL:when=1").status.success(), "{calls} {entry} is never called");
+        assert!(!faulty(&world, &pin, calls, entry, &format!("signal=KILL:when={moment}")).status.success(), "{calls} {entry} {moment}");
         let found: std::collections::BTreeMap<_, _> =
             tree::snapshot(&world.target()).into_iter().filter(|(path, _)| !path.starts_with(".qsync-partial")).collect();
         if is_between || (found != old && found != new) {
             let error = world.operator().arg("verify").arg(world.target()).json_error(13);
-            assert_eq!(error["code"], "incomplete", "{calls} {entry}: {error}");
+            assert_eq!(error["code"], "incomplete", "{calls} {entry} {moment}: {error}");
         }
         in_place(&world, &pin).summary();
         tree::assert_same(&world.path("data"), &world.target());
-        assert!(!partial(&world).exists(), "{calls} {entry}");
+        assert!(!partial(&world).exists(), "{calls} {entry} {moment}");
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
         values::{Pin, SnapshotRef, Span},
     },
     disk::verify::Defect,
-    restore::verify::{self, Options, Remote, Summary, Verified},
+    restore::verify::{self, Checked, Options, Remote, Summary},
     types::Hash,
 };
 
@@ -113,7 +113,7 @@ pub(super) async fn run(args: VerifyArgs, context: &Context) -> Result<(), Failu
     let pin = options.remote.as_ref().and_then(|remote| remote.pin);
     let verify =
         async |pin| verify::run(Options { remote: options.remote.clone().map(|remote| Remote { pin, ..remote }), ..options.clone() }).await;
-    let Verified { summary, defects, repaired } = introduced(context, pin, verify).await?;
+    let Checked { summary, defects, repaired } = introduced(context, pin, verify).await?;
     context.finish_progress();
     for defect in &repaired {
         context.output.item("repaired", &wrong(defect), |wrong| format!("repaired: {}", line(wrong)));
