@@ -2,7 +2,7 @@
 
 use super::{
     code::Code,
-    exit::{Classify, one},
+    exit::{Classify, finish, one},
 };
 use crate::{
     ops::{diff, export, list, mirror, serve::ServeError, show},
@@ -77,11 +77,21 @@ impl Classify for restore::Error {
 impl Classify for restore::verify::Error {
     fn classify(&self) -> (Code, Vec<String>) {
         match self {
-            Self::NoRecord { .. } => (Code::NotFound, one("name the state directory that restored it with --state-dir")),
+            Self::NoRecord { dir } => {
+                let told = format!("name the snapshot that it should be: qsync verify {} CHANNEL --from SOURCE", dir.display());
+                (Code::NotFound, vec!["name the state directory that restored it with --state-dir".to_owned(), told])
+            }
+            Self::Incomplete { dir, purpose, channel } => (Code::Incomplete, vec![finish(dir, *purpose, channel.as_ref())]),
+            Self::NoSources => (Code::Usage, one("add --from with a source")),
+            Self::Restore(error) => error.classify(),
             Self::RecordDefect { .. } => (Code::StateUnreadable, one("restore the directory again")),
             Self::Disk(error) => error.classify(),
             Self::WorkerDied => (Code::Error, one("this is a mistake in qsync: please report it")),
         }
+    }
+
+    fn details(&self) -> Vec<String> {
+        if let Self::Restore(error) = self { error.details() } else { Vec::new() }
     }
 }
 

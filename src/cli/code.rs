@@ -139,6 +139,8 @@ codes! {
     Defect = "defect" => Verification,
     /// Files on disk do not match their manifest.
     Corrupt = "corrupt" => Verification,
+    /// The directory is incomplete: a change in place was interrupted.
+    Incomplete = "incomplete" => Verification,
     /// What was restored is not what the manifest lists.
     NotAsListed = "not-as-listed" => Verification,
     /// A list of chunks that is needed to check a directory is missing or damaged.
@@ -157,6 +159,8 @@ codes! {
     TargetRefused = "target-refused" => Target,
     /// The snapshot would write a file that holds a node's identity.
     TargetIdentity = "target-identity" => Target,
+    /// The target was being changed in place, and that is not finished.
+    TargetIncomplete = "target-incomplete" => Target,
     /// The staging directory is not this user's alone.
     StagingUnsafe = "staging-unsafe" => Target,
     /// The partial restore in the target is of another channel or snapshot.
@@ -213,6 +217,8 @@ codes! {
     SourceKind = "source-kind" => Source,
     /// Two names in the data directory differ only in case.
     SourceCaseTwins = "source-case-twins" => Source,
+    /// A restore left the data directory incomplete.
+    SourceIncomplete = "source-incomplete" => Source,
     /// The block height is below that of the published snapshot.
     HeightBelowHead = "height-below-head" => Source,
     /// Ended by SIGINT.

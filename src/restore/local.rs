@@ -51,6 +51,11 @@ impl Local {
         Ok(Self { fs, directories: found.map_err(|_| Error::WorkerDied)??, owner: options.owner, progress })
     }
 
+    /// None.
+    pub(super) fn none(options: &Options) -> Self {
+        Self { fs: Arc::clone(&options.fs), directories: Vec::new(), owner: options.owner, progress: Arc::clone(&options.progress) }
+    }
+
     /// Whether there is any.
     pub(super) fn is_empty(&self) -> bool {
         self.directories.is_empty()
@@ -106,7 +111,8 @@ impl Local {
 /// The old database first: it is on the same disk.
 fn directories(options: &Options, target: &Path) -> Result<Vec<Directory>, Error> {
     let mut directories = Vec::new();
-    if options.existing != Existing::Refuse {
+    // What is changed in place is compared as a whole before the first change, and is no source for itself.
+    if matches!(options.existing, Existing::Replace | Existing::ReplaceKeepingOld) {
         let goes_away = options.existing == Existing::Replace;
         directories.push(Directory { origin: Arc::new(origin(options, target.to_owned())), goes_away });
     }

@@ -8,11 +8,13 @@ mod carry_over;
 mod error;
 mod finish;
 mod found;
+mod in_place;
 mod lists;
 mod local;
 mod pipeline;
 mod place;
 pub mod plan;
+mod repair;
 mod snapshot;
 mod survey;
 pub mod verify;
@@ -157,6 +159,8 @@ pub enum Existing {
     Replace,
     /// Swap it out when the new one is complete, and keep it beside it.
     ReplaceKeepingOld,
+    /// Overwrite it chunk by chunk. Until that is complete there is neither the old nor the new.
+    InPlace,
 }
 
 /// What to do with a partial restore.

@@ -62,7 +62,7 @@ async fn continue_pinned(options: &Arc<Options>, state: &StateDir, pinned: Snaps
     Ok(pinned)
 }
 
-async fn discover(options: &Options, state: &StateDir) -> Result<Snapshot, Error> {
+pub(super) async fn discover(options: &Options, state: &StateDir) -> Result<Snapshot, Error> {
     let patient: Vec<DynReadStore> = options.sources.iter().map(patient).collect();
     let when = options.when.as_ref().unwrap_or(&When::Latest);
     options.progress.event(Event::Phase { phase: Phase::Discover, total_bytes: None });
