@@ -163,7 +163,7 @@ codes! {
     TargetIncomplete = "target-incomplete" => Target,
     /// The staging directory is not this user's alone.
     StagingUnsafe = "staging-unsafe" => Target,
-    /// The partial restore in the target is of another channel or snapshot.
+    /// The partial restore of the target is of another channel or snapshot, or is built beside it and not in place.
     OtherSnapshot = "other-snapshot" => Target,
     /// The network or the other side failed for now.
     Network = "network" => Network,

@@ -24,7 +24,7 @@ is_gone() { test ! -e "$1" || { echo "$1 is there"; exit 99; }; }
 "#;
 
 /// Whether namespaces with mounts can be made here; says so in words where not.
-fn can_mount() -> bool {
+pub(crate) fn can_mount() -> bool {
     let works = Command::new("unshare").args(["-Urm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]).output();
     let works = works.is_ok_and(|output| output.status.success());
     if !works {
@@ -35,7 +35,7 @@ fn can_mount() -> bool {
 
 /// Runs a script in a namespace of its own; it must succeed.
 #[track_caller]
-fn run(world: &World, pin: &str, source: &str, script: &str) -> Output {
+pub(crate) fn run(world: &World, pin: &str, source: &str, script: &str) -> Output {
     let output = Command::new("unshare")
         .args(["-Urm", "sh", "-euc", &format!("{PRELUDE}\n{script}")])
         .env("QSYNC", env!("CARGO_BIN_EXE_qsync"))
