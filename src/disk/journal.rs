@@ -92,16 +92,15 @@ impl Journal {
     }
 }
 
-/// Merges single chunks into ranges, by file.
+/// The same chunks in the fewest ranges, sorted by file.
 #[must_use]
-pub fn ranges(mut chunks: Vec<(usize, u64)>) -> Vec<(usize, Range<u64>)> {
-    chunks.sort_unstable();
-    chunks.dedup();
+pub fn merged(mut chunks: Vec<(usize, Range<u64>)>) -> Vec<(usize, Range<u64>)> {
+    chunks.sort_unstable_by_key(|(file, range)| (*file, range.start));
     let mut merged: Vec<(usize, Range<u64>)> = Vec::new();
-    for (file, chunk) in chunks {
+    for (file, chunks) in chunks {
         match merged.last_mut() {
-            Some((last, range)) if *last == file && range.end == chunk => range.end += 1,
-            _ => merged.push((file, chunk..chunk + 1)),
+            Some((last, range)) if *last == file && chunks.start <= range.end => range.end = range.end.max(chunks.end),
+            _ => merged.push((file, chunks)),
         }
     }
     merged
@@ -236,7 +235,8 @@ mod tests {
 
     #[test]
     fn merges_neighbouring_chunks() {
-        assert_eq!(ranges(vec![(1, 0), (0, 4), (0, 3), (0, 3), (0, 9)]), [(0, 3..5), (0, 9..10), (1, 0..1)]);
+        let chunks = vec![(1, 0..1), (0, 4..6), (0, 3..4), (0, 3..4), (0, 9..10), (0, 4..5)];
+        assert_eq!(merged(chunks), [(0, 3..6), (0, 9..10), (1, 0..1)]);
     }
 
     proptest! {

@@ -403,7 +403,7 @@ mod tests {
         let source = fs.open(Path::new("/d/old/db/2"), Open::Read).unwrap();
         let refused = [
             writer.write(0, 0, &verified(&large[..65_536])),
-            writer.write_hole(0, 1),
+            writer.write_holes(0, 1..2),
             writer.clone_file(0, &*source).map(drop),
             writer.adopt(0, &[0]),
             give_to(&fs, &staging.data().join("db/1.sst"), 7, 7),

@@ -24,7 +24,7 @@ use std::{
 
 use crate::types::RelPath;
 
-pub use memory::MemoryFs;
+pub use memory::{MemoryFs, Unsynced};
 pub use real::RealFs;
 
 /// What an entry of a directory is.

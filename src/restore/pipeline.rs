@@ -6,6 +6,7 @@
 //! and on to the lanes where they do not.
 
 use std::{
+    ops::Range,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -28,7 +29,7 @@ use crate::{
     format::{
         chunk::{self, ChunkError},
         frame::Decoder,
-        list::{FileShape, segment_of},
+        list::{FileShape, SEGMENT_ROWS},
         manifest::Manifest,
         row::Row,
     },
@@ -238,15 +239,11 @@ async fn plan_all(context: &Context, routes: Routes) -> Result<Moved, Error> {
             context.lists.keep_all(file).await?;
             continue;
         }
-        let mut rows = Vec::new();
-        for index in 0..shape.chunks() {
-            let (segment, place) = segment_of(index);
-            if place == 0 {
-                rows = context.lists.rows(file, shape, segment).await?;
-                found.enter(context, position, segment, &rows).await?;
-            }
-            let job = Job { file: position, index, row: rows[place as usize], raw_len: shape.raw_len(index) };
-            if !plan_one(context, &job, &found, &mut moved, &routes).await? {
+        for first in (0..shape.chunks()).step_by(SEGMENT_ROWS as usize) {
+            let rows = context.lists.rows(file, shape, first / SEGMENT_ROWS).await?;
+            found.enter(context, position, first / SEGMENT_ROWS, &rows).await?;
+            let segment = SegmentJobs { file: position, shape, first, rows: &rows };
+            if !plan_segment(context, &segment, &found, &mut moved, &routes).await? {
                 return Ok(moved);
             }
         }
@@ -254,22 +251,89 @@ async fn plan_all(context: &Context, routes: Routes) -> Result<Moved, Error> {
     Ok(moved)
 }
 
-/// Plans one chunk; says `false` when nobody brings any more.
-async fn plan_one(context: &Context, job: &Job, found: &Found, moved: &mut Moved, routes: &Routes) -> Result<bool, Error> {
-    let bytes = u64::from(job.raw_len);
-    match plan_chunk(&job.row, context.have.contains(job.file, job.index)) {
-        ChunkPlan::Have => moved.reused_bytes += bytes,
-        ChunkPlan::Hole => {
-            write_hole(context, job).await?;
-            moved.hole_bytes += bytes;
-        }
-        ChunkPlan::Bring => match found.plan(job) {
-            TakenFrom::Clone => moved.reused_bytes += bytes,
-            TakenFrom::Local(order) => return sent(context, routes.takings.send(found.take(job, order))).await,
-            TakenFrom::Source => return sent(context, routes.jobs.send(*job)).await,
-        },
+/// The chunks of one list segment.
+struct SegmentJobs<'a> {
+    file: usize,
+    shape: FileShape,
+    /// Index of the first row's chunk.
+    first: u64,
+    rows: &'a [Row],
+}
+
+impl SegmentJobs<'_> {
+    fn plan(&self, context: &Context, index: u64) -> ChunkPlan {
+        plan_chunk(&self.rows[(index - self.first) as usize], context.have.contains(self.file, index))
     }
-    context.progress.event(Event::Done { bytes });
+
+    /// The chunks from `index` on that have the same plan, as far as the segment goes.
+    fn run(&self, context: &Context, index: u64) -> Range<u64> {
+        let (plan, end) = (self.plan(context, index), self.first + self.rows.len() as u64);
+        let same = (index + 1..end).find(|next| self.plan(context, *next) != plan);
+        index..same.unwrap_or(end)
+    }
+
+    fn job(&self, index: u64) -> Job {
+        Job { file: self.file, index, row: self.rows[(index - self.first) as usize], raw_len: self.shape.raw_len(index) }
+    }
+
+    fn bytes(&self, chunks: &Range<u64>) -> u64 {
+        chunks.clone().map(|index| u64::from(self.shape.raw_len(index))).sum()
+    }
+}
+
+/// Plans the chunks of a segment, run by run: a sparse file of terabytes is a few runs. Says `false` when nobody fetches any more.
+async fn plan_segment(
+    context: &Context,
+    segment: &SegmentJobs<'_>,
+    found: &Found,
+    moved: &mut Moved,
+    routes: &Routes,
+) -> Result<bool, Error> {
+    let mut index = segment.first;
+    while index < segment.first + segment.rows.len() as u64 {
+        let run = segment.run(context, index);
+        index = run.end;
+        let bytes = segment.bytes(&run);
+        match segment.plan(context, run.start) {
+            ChunkPlan::Have => moved.reused_bytes += bytes,
+            ChunkPlan::Hole => {
+                write_holes(context, segment.file, run).await?;
+                moved.hole_bytes += bytes;
+            }
+            ChunkPlan::Bring => {
+                if !bring_run(context, run.map(|index| segment.job(index)), found, moved, routes).await? {
+                    return Ok(false);
+                }
+                continue;
+            }
+        }
+        context.progress.event(Event::Done { bytes });
+    }
+    Ok(true)
+}
+
+/// Says where each chunk of a run comes from; `false` when nobody brings any more.
+async fn bring_run(
+    context: &Context,
+    run: impl Iterator<Item = Job>,
+    found: &Found,
+    moved: &mut Moved,
+    routes: &Routes,
+) -> Result<bool, Error> {
+    for job in run {
+        let sent = match found.plan(&job) {
+            TakenFrom::Clone => {
+                moved.reused_bytes += u64::from(job.raw_len);
+                context.progress.event(Event::Done { bytes: u64::from(job.raw_len) });
+                true
+            }
+            TakenFrom::Local(order) => sent(context, routes.takings.send(found.take(&job, order))).await?,
+            TakenFrom::Source => sent(context, routes.jobs.send(job)).await?,
+        };
+        if !sent {
+            return Ok(false);
+        }
+    }
     Ok(true)
 }
 
@@ -281,9 +345,9 @@ async fn sent<T>(context: &Context, sending: impl Future<Output = Result<(), asy
     }
 }
 
-async fn write_hole(context: &Context, job: &Job) -> Result<(), Error> {
-    let (writer, file, index) = (Arc::clone(&context.writer), job.file, job.index);
-    tokio::task::spawn_blocking(move || writer.write_hole(file, index)).await.map_err(|_| Error::WorkerDied)??;
+async fn write_holes(context: &Context, file: usize, chunks: Range<u64>) -> Result<(), Error> {
+    let writer = Arc::clone(&context.writer);
+    tokio::task::spawn_blocking(move || writer.write_holes(file, chunks)).await.map_err(|_| Error::WorkerDied)??;
     Ok(())
 }
 

@@ -22,6 +22,7 @@ use std::{
 
 use rustix::io::Errno;
 
+pub use self::crash::Unsynced;
 use self::{
     content::PAGE,
     names::NameChange,
@@ -80,8 +81,14 @@ impl MemoryFs {
     /// or did not, never half. Locks are free, limits, hooks and injected failures are gone.
     #[must_use]
     pub fn power_cut(&self, seed: u64) -> Self {
+        self.power_cut_with(Unsynced::ByChance(seed))
+    }
+
+    /// As [`MemoryFs::power_cut`], with what becomes of everything that was not synced.
+    #[must_use]
+    pub fn power_cut_with(&self, unsynced: Unsynced) -> Self {
         let tree = self.state().tree.clone();
-        Self::holding(tree.after_power_cut(seed))
+        Self::holding(tree.after_power_cut(unsynced))
     }
 
     /// How many mutating operations (writes, changes of names, syncs) have begun so far.
