@@ -56,11 +56,12 @@ fn count(summary: &Value, field: &str) -> u64 {
     summary[field].as_u64().unwrap_or_else(|| panic!("{field} of {summary}"))
 }
 
-/// Every byte of a finished run came from somewhere, and is counted there once.
+/// Every byte of a finished run came from somewhere, and is counted there once; holes that were there count as reused.
 #[track_caller]
 fn assert_accounted(summary: &Value) {
-    let parts = ["reused_bytes", "written_bytes", "hole_bytes"].map(|part| count(summary, part));
-    assert_eq!(parts.iter().sum::<u64>(), count(summary, "bytes"), "{summary}");
+    let (bytes, holes) = (count(summary, "bytes"), count(summary, "hole_bytes"));
+    let brought = count(summary, "reused_bytes") + count(summary, "written_bytes");
+    assert!((bytes - holes..=bytes).contains(&brought), "{summary}");
 }
 
 fn inode(path: &Path) -> u64 {
@@ -239,23 +240,31 @@ fn an_update_killed_at_any_call_that_writes_leaves_one_of_both_databases_and_is_
         restore.arg(world.store()).arg("--to").arg(world.target()).summary();
         assert_eq!(tree::snapshot(&world.target()), old);
     };
+    // Each thread counts its own calls, so that late ones are rarely reached.
+    let calls = [
+        ("?link,linkat", 1),
+        ("?unlink,unlinkat", 1),
+        ("?unlink,unlinkat", 2),
+        ("pwrite64", 2),
+        ("ftruncate", 1),
+        ("fsync,fdatasync", 2),
+        ("syncfs", 1),
+        ("?rename,?renameat,renameat2", 1),
+        ("?rename,?renameat,renameat2", 2),
+    ];
     let mut killed = 0;
-    for (calls, moments) in
-        [("?link,linkat", [1, 2]), ("?unlink,unlinkat", [1, 3]), ("pwrite64", [2, 9]), ("syncfs", [2, 4]), ("renameat2", [1, 2])]
-    {
-        for moment in moments {
-            let update = || world.restore_command(&pin).arg("--replace");
-            if injected(update(), calls, &format!("signal=KILL:when={moment}")).output().status.success() {
-                continue;
-            }
-            killed += 1;
-            let found = tree::snapshot(&world.target());
-            assert!(found == old || found == new, "{calls} {moment}: neither the old nor the new");
-            update().summary();
-            assert_eq!(tree::snapshot(&world.target()), new, "{calls} {moment}");
-            assert!(!world.staging().exists(), "{calls} {moment}");
-            back();
+    for (calls, moment) in calls {
+        let update = || world.restore_command(&pin).arg("--replace");
+        if injected(update(), calls, &format!("signal=KILL:when={moment}")).output().status.success() {
+            continue;
         }
+        killed += 1;
+        let found = tree::snapshot(&world.target());
+        assert!(found == old || found == new, "{calls} {moment}: neither the old nor the new");
+        update().summary();
+        assert_eq!(tree::snapshot(&world.target()), new, "{calls} {moment}");
+        assert!(!world.staging().exists(), "{calls} {moment}");
+        back();
     }
     assert!(killed >= 6, "only {killed} runs were killed");
 }
