@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
 
+mod differential;
 mod disk_image;
 mod injected;
 mod long_run;

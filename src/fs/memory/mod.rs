@@ -45,6 +45,7 @@ struct State {
     hook: Option<Hook>,
     limit_bytes: Option<u64>,
     longest_write: usize,
+    clones: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -71,6 +72,7 @@ impl MemoryFs {
             hook: None,
             limit_bytes: None,
             longest_write: usize::MAX,
+            clones: true,
         })))
     }
 
@@ -131,6 +133,16 @@ impl MemoryFs {
     /// From now on one call writes at most `bytes`, as system calls may.
     pub fn shorten_writes(&self, bytes: usize) {
         self.state().longest_write = bytes.max(1);
+    }
+
+    /// From now on files share no blocks, as on ext4.
+    pub fn refuse_clones(&self) {
+        self.state().clones = false;
+    }
+
+    /// Whether the two are clones of one another.
+    fn is_same_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Changes one bit of a file behind everybody's back, as a bad disk does. Not counted, and durable.

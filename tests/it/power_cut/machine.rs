@@ -155,6 +155,8 @@ pub(super) fn restoring(fs: &MemoryFs, source: DynReadStore, pin: Hash) -> resto
         sources: vec![source],
         target: TARGET.into(),
         existing: Existing::Refuse,
+        seeds: Vec::new(),
+        rehash: false,
         partial: Partial::Continue,
         owner: None,
         dry_run: false,
