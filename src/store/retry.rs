@@ -77,6 +77,10 @@ impl<S> RetryStore<S> {
 
 #[async_trait]
 impl<S: ReadStore> ReadStore for RetryStore<S> {
+    fn remembers_absence(&self) -> Duration {
+        self.inner.remembers_absence()
+    }
+
     fn name(&self) -> &str {
         self.inner.name()
     }
