@@ -1,6 +1,6 @@
 //! A pinned staging directory, ready to be filled.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use super::{
     Error, Options, blocking,
@@ -19,7 +19,7 @@ use crate::{
         writer::{Settings, Writer},
     },
     progress::{Event, Phase},
-    sources::{self, Report, Sources, forms},
+    sources::{Report, Sources},
 };
 
 /// A staging directory that is pinned to a snapshot, and the chunks that are in it.
@@ -33,12 +33,10 @@ pub(super) struct Build {
 
 impl Build {
     /// Pins the staging directory, durably, and finds out what it holds.
-    pub(super) async fn pin(options: &Arc<Options>, place: Place, snapshot: &Snapshot) -> Result<Self, Error> {
+    pub(super) async fn pin(options: &Arc<Options>, place: Place, snapshot: &Snapshot, sources: &Arc<Sources>) -> Result<Self, Error> {
         options.progress.event(Event::Phase { phase: Phase::Plan, total_bytes: None });
-        let settings = sources::Settings { max_wait: Duration::from_secs(options.max_wait_secs), ..sources::Settings::default() };
-        let sources = Sources::new(forms::with_forms(&options.sources).await, settings, Arc::clone(&options.progress));
         let (staging, pinned) = open_staging(options, place, snapshot).await?;
-        let lists = Lists { staging: Arc::clone(&staging), sources: Arc::new(sources) };
+        let lists = Lists { staging: Arc::clone(&staging), sources: Arc::clone(sources) };
         let carried = match pinned {
             Some(old) if old.id() == snapshot.id() => None,
             Some(old) => Some(carry_over(options, &lists, &old, snapshot).await?),

@@ -1,0 +1,1 @@
+//! Mirrors that send something else than they should.
