@@ -148,13 +148,14 @@ pub enum ObjectTrouble {
 impl Error {
     /// The stable code (docs/scripting.md).
     #[must_use]
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::Refused { source: refusal, .. } | Self::CannotPublish(refusal) | Self::NoRoots(refusal) => refusal.code(),
             Self::UnknownChannel { .. } => "unknown-channel",
             Self::NoSuchSnapshot { .. } => "no-such-snapshot",
             Self::AmbiguousSnapshot { .. } => "ambiguous-snapshot",
             Self::NeedsNewer { .. } => "needs-newer-qsync",
+            Self::Manifest(defect) if defect.is_of_a_newer_release() => "needs-newer-qsync",
             Self::Object { trouble: ObjectTrouble::Missing, .. } => "object-missing",
             Self::Object { trouble: ObjectTrouble::Unreachable, .. } => "network",
             Self::Object { trouble: ObjectTrouble::Wrong, .. } => "object-wrong",
@@ -217,6 +218,7 @@ impl Error {
             Self::AmbiguousSnapshot { .. } => Some("give more digits of the id".to_owned()),
             Self::NeedsNewer { needed, .. } => Some(format!("install qsync {needed} or newer")),
             Self::Object { .. } => Some("add another source, or try again later".to_owned()),
+            Self::Manifest(defect) if defect.is_of_a_newer_release() => Some("install a newer qsync".to_owned()),
             Self::Manifest(_) => Some("tell the publisher".to_owned()),
             Self::OtherRepo { .. } | Self::AlreadyInUse { .. } => Some("one store holds one repository: use an empty one".to_owned()),
             Self::StoredRoot { .. } => Some("somebody else writes to this store, or its disk is bad".to_owned()),

@@ -29,6 +29,7 @@ use build::Build;
 use pipeline::Moved;
 use place::Place;
 use snapshot::Snapshot;
+use successor::RunTime;
 
 use crate::{
     catalog::{self, StateDir},
@@ -48,10 +49,11 @@ pub use successor::NoSuccessor;
 /// # Errors
 /// [`Error`]. Whatever it is: the target is as it was, and what was verified is kept for the next run.
 pub async fn run(options: Options) -> Result<Summary, Error> {
-    let (started, engine) = (Instant::now(), OnceCell::new());
+    let (started, time, engine) = (Instant::now(), RunTime::begin(options.now), OnceCell::new());
     let state = open_state(&options).await?;
     let attempt = async |options: &Arc<Options>| restore(options, &state, &engine, started).await;
-    successor::outlive(options, &state, attempt).await
+    let successor = async |options: &Options, gone: &Hash| successor::successor(options, &state, gone, time).await;
+    successor::outlive(options, attempt, successor).await
 }
 
 /// Restores one snapshot, or ends with [`Error::Incomplete`] when no source has all of it.

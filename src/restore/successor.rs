@@ -51,13 +51,12 @@ impl RunTime {
     }
 }
 
-/// Runs `attempt`; when the sources lack parts of its snapshot and the channel has moved on meanwhile, runs it again for the newer one.
+/// Runs `attempt`; when no source has all of its snapshot, runs it again as `successor` says.
 pub(super) async fn outlive<T>(
     options: Options,
-    state: &StateDir,
     attempt: impl AsyncFn(&Arc<Options>) -> Result<T, Error>,
+    successor: impl AsyncFn(&Options, &Hash) -> Result<Options, NoSuccessor>,
 ) -> Result<T, Error> {
-    let time = RunTime::begin(options.now);
     let (mut options, mut snapshots) = (Arc::new(options), 1);
     loop {
         let (snapshot, source) = match attempt(&options).await {
@@ -66,15 +65,16 @@ pub(super) async fn outlive<T>(
         };
         let next = match snapshots {
             MOST_SNAPSHOTS => Err(NoSuccessor::TooMany),
-            _ => successor(&options, state, &snapshot, time.now()).await,
+            _ => successor(&options, &snapshot).await,
         };
-        options = next.map_err(|why| Error::Gone { snapshot, why: Box::new(why), source })?;
+        options = Arc::new(next.map_err(|why| Error::Gone { snapshot, why: Box::new(why), source })?);
         snapshots += 1;
     }
 }
 
 /// How to go on with what the channel offers now, if that is another snapshot than `gone`.
-async fn successor(options: &Options, state: &StateDir, gone: &Hash, now: Timestamp) -> Result<Arc<Options>, NoSuccessor> {
+pub(super) async fn successor(options: &Options, state: &StateDir, gone: &Hash, time: RunTime) -> Result<Options, NoSuccessor> {
+    let now = time.now();
     if options.when.as_ref().is_some_and(|when| *when != When::Latest) {
         return Err(NoSuccessor::AskedFor);
     }
@@ -86,12 +86,55 @@ async fn successor(options: &Options, state: &StateDir, gone: &Hash, now: Timest
     let (gone, next) = (gone.short(), newest.manifest.short());
     let text = format!("the sources no longer have all of snapshot {gone}: going on with {next}, keeping every verified chunk");
     options.progress.event(Event::Warning { text });
-    Ok(Arc::new(Options { partial: Partial::Latest, now, ..options.clone() }))
+    Ok(Options { partial: Partial::Latest, now, ..options.clone() })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use super::*;
+    use crate::{
+        fs::MemoryFs,
+        progress::{NoProgress, Stop},
+        restore::Existing,
+    };
+
+    fn options() -> Options {
+        Options {
+            channel: "demo/generic".parse().unwrap(),
+            when: None,
+            sources: Vec::new(),
+            target: "/restored".into(),
+            existing: Existing::Refuse,
+            partial: Partial::Continue,
+            owner: None,
+            dry_run: false,
+            memory_bytes: 0,
+            threads: 1,
+            max_wait_secs: 1,
+            pin: None,
+            state_dir: "/state".into(),
+            home: None,
+            now: "2026-11-20T03:00:00Z".parse().unwrap(),
+            fs: Arc::new(MemoryFs::new()),
+            stop: Stop::new(),
+            progress: Arc::new(NoProgress),
+        }
+    }
+
+    // NW-06
+    #[tokio::test]
+    async fn a_channel_that_drops_one_snapshot_after_the_other_ends_the_run() {
+        let attempts = AtomicU32::new(0);
+        let attempt = async |_: &Arc<Options>| -> Result<(), Error> {
+            let snapshot = Hash::of(&attempts.fetch_add(1, Ordering::Relaxed).to_le_bytes());
+            Err(Error::Incomplete { snapshot, source: Box::new(Error::NoSources) })
+        };
+        let ended = outlive(options(), attempt, async |options, _| Ok(options.clone())).await;
+        assert!(matches!(ended, Err(Error::Gone { why, .. }) if matches!(*why, NoSuccessor::TooMany)));
+        assert_eq!(attempts.into_inner(), MOST_SNAPSHOTS);
+    }
 
     // NW-11
     #[test]
