@@ -108,12 +108,33 @@ impl Source {
         self.with_tally(|tally| tally.rests_until.is_some_and(|until| Instant::now() < until))
     }
 
+    /// Whether it has not delivered anything since it failed.
+    pub(super) fn on_probation(&self) -> bool {
+        self.with_tally(|tally| tally.next_rest > REST_AFTER_FAILURE)
+    }
+
+    /// For how long its "absent" may be an old answer.
+    pub(super) fn remembers_absence(&self) -> Duration {
+        self.store.remembers_absence()
+    }
+
+    /// Says that another source delivered what this one was asked for long before.
+    pub(super) fn stalled(&self, reason: &str) {
+        self.with_tally(|tally| {
+            tally.report.errors += 1;
+            tally.report.last_error = Some(reason.to_owned());
+            tally.rest();
+        });
+    }
+
     pub(super) fn report(&self) -> Report {
         self.with_tally(|tally| tally.report.clone())
     }
 
-    pub(super) async fn get(&self, key: &ObjectKey, max_bytes: u64, body: &mut Vec<u8>) -> Result<(), store::Error> {
+    /// Reads an object and says how long that took.
+    pub(super) async fn get(&self, key: &ObjectKey, max_bytes: u64, body: &mut Vec<u8>) -> Result<Duration, store::Error> {
         let _busy = Busy::new(&self.in_flight);
+        let begin = Instant::now();
         let outcome = self.store.get_into(key, max_bytes, body).await;
         self.with_tally(|tally| match &outcome {
             Ok(()) => {
@@ -129,7 +150,7 @@ impl Source {
                 }
             }
         });
-        outcome
+        outcome.map(|()| begin.elapsed())
     }
 
     /// Counts a wrong body and says how many there were.

@@ -11,8 +11,8 @@ use std::{
 use crate::support::{
     World,
     command::text,
+    evil::{Answer, EvilMirror},
     tree,
-    web::{Answer, Web},
 };
 
 /// What every script begins with: `restore` restores into `$TARGET` and takes more arguments.
@@ -244,7 +244,7 @@ fn a_disk_that_somebody_fills_meanwhile_ends_the_run_and_the_next_goes_on() {
     let (world, pin) = published();
     fs::create_dir(world.target()).unwrap();
     let pause = std::time::Duration::from_millis(700);
-    let slow = Web::start(world.store(), move |key| if key.starts_with("chunks/") { Answer::After(pause) } else { Answer::Whole });
+    let slow = EvilMirror::start(world.store(), move |key| if key.starts_with("chunks/") { Answer::After(pause) } else { Answer::Whole });
     let script = r#"
         mount -t tmpfs -o size=40m tmpfs "$TARGET"
         restore & run=$!
