@@ -13,6 +13,7 @@ mod kill;
 mod layering;
 mod publish_read;
 mod publish_stores;
+mod publish_unchanged;
 mod published;
 mod refusals_publish;
 mod refusals_restore;
