@@ -63,6 +63,10 @@ impl Default for Batch {
 }
 
 impl Batch {
+    pub(super) fn is_empty(&self) -> bool {
+        self.objects.is_empty()
+    }
+
     pub(super) fn len_of(&self, key: &ObjectKey) -> Option<u64> {
         self.objects.get(key).copied()
     }

@@ -42,7 +42,17 @@ struct Turn<'a> {
 /// A batch that is being made durable. It is lost unless somebody says that it was made.
 struct Flushing<'a> {
     writer: &'a Writer,
+    asked_by: Asker,
     made: bool,
+}
+
+/// Who hears of it when a batch is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asker {
+    /// One put of many: the others hear of it at the next sync.
+    Put,
+    /// The sync itself.
+    Sync,
 }
 
 impl Writer {
@@ -82,15 +92,15 @@ impl Writer {
 
     fn flush_if_due(&self) -> Result<(), Failed> {
         let state = self.wait_while(|state| state.filling.is_due() && state.flushing.is_some());
-        if state.filling.is_due() { self.flush(state) } else { Ok(()) }
+        if state.filling.is_due() { self.flush(state, Asker::Put) } else { Ok(()) }
     }
 
     /// Makes the batch durable, then visible. `state` says that no other one is under way.
-    fn flush(&self, mut state: MutexGuard<'_, State>) -> Result<(), Failed> {
+    fn flush(&self, mut state: MutexGuard<'_, State>, asked_by: Asker) -> Result<(), Failed> {
         let batch = Arc::new(std::mem::take(&mut state.filling));
         state.flushing = Some(Arc::clone(&batch));
         drop(state);
-        let mut flushing = Flushing { writer: self, made: false };
+        let mut flushing = Flushing { writer: self, asked_by, made: false };
         let result = self.lose_what_was_not_written(self.place.make_objects(&batch));
         flushing.made = result.is_ok();
         result
@@ -98,9 +108,9 @@ impl Writer {
 
     /// Makes everything that was put durable and visible. Fails too if any batch since the last sync was lost.
     pub(super) fn sync(&self) -> Result<(), Failed> {
-        let flushed = self.flush(self.wait_while(|state| state.flushing.is_some()));
-        let lost = std::mem::take(&mut self.state().lost);
-        flushed?;
+        let mut state = self.wait_while(|state| state.flushing.is_some());
+        let lost = std::mem::take(&mut state.lost);
+        self.flush(state, Asker::Sync)?;
         self.lose_what_was_not_written(self.place.sync_folders())?;
         if lost { Err(Failed::EarlierBatch) } else { Ok(()) }
     }
@@ -129,9 +139,10 @@ impl Writer {
     pub(super) fn lose_what_was_not_written(&self, result: Result<(), Failed>) -> Result<(), Failed> {
         if let Err(Failed::Unwritten(..)) = &result {
             let mut state = self.state();
-            (state.losses, state.lost) = (state.losses + 1, true);
+            let filling = std::mem::take(&mut state.filling);
+            (state.losses, state.lost) = (state.losses + 1, state.lost || !filling.is_empty());
             // While everybody waits: nobody may stage the same object meanwhile.
-            self.place.discard(&std::mem::take(&mut state.filling));
+            self.place.discard(&filling);
         }
         result
     }
@@ -176,7 +187,7 @@ impl Drop for Flushing<'_> {
     fn drop(&mut self) {
         let mut state = self.writer.state();
         state.flushing = None;
-        state.lost |= !self.made;
+        state.lost |= !self.made && self.asked_by == Asker::Put;
         self.writer.changed.notify_all();
     }
 }
