@@ -148,7 +148,7 @@ pub enum ObjectTrouble {
 impl Error {
     /// The stable code (docs/scripting.md).
     #[must_use]
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::Refused { source: refusal, .. } | Self::CannotPublish(refusal) | Self::NoRoots(refusal) => refusal.code(),
             Self::UnknownChannel { .. } => "unknown-channel",

@@ -107,7 +107,7 @@ codes! {
     NotConfirmed = "not-confirmed" => Usage,
     /// Standard output is a terminal where binary data would go.
     Terminal = "terminal" => Usage,
-    /// Some stores have the new snapshot, others failed.
+    /// Some stores or channels are complete, others failed.
     Partial = "partial" => Partial,
     /// There is no such object, channel or snapshot.
     NotFound = "not-found" => NotFound,
@@ -129,7 +129,7 @@ codes! {
     StoredRoot = "stored-root" => Verification,
     /// Another qsync works on this directory or channel.
     Locked = "locked" => Locked,
-    /// Another publisher moved the head first.
+    /// Somebody else moved the head first.
     LostRace = "lost-race" => Locked,
     /// Others change the object all the time.
     Contended = "contended" => Locked,

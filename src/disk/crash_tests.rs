@@ -127,7 +127,7 @@ impl Snapshot {
             for chunk in (0..entry.bytes.div_ceil(65_536)).filter(|chunk| !have.contains(file, *chunk)) {
                 let bytes = self.chunk(file, chunk);
                 if bytes.iter().all(|b| *b == 0) {
-                    writer.write_hole(file, chunk)?;
+                    writer.write_holes(file, chunk..chunk + 1)?;
                 } else {
                     self.fetched.fetch_add(1, Ordering::Relaxed);
                     writer.write(file, chunk, &verified(bytes))?;

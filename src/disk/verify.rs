@@ -135,12 +135,13 @@ pub fn verify(fs: &dyn Fs, dir: &Path, manifest: &Manifest, lists: &Lists<'_>, o
     Ok(Report { defects, bytes, good_chunks: good.into_inner() })
 }
 
-/// The chunks below `dir` that are right, for a partial restore whose journal is lost. Files of another length have none.
+/// The chunks below `dir` that are right, for a partial restore whose journal is lost. Files of another length have none, nor do those that
+/// another directory shares.
 ///
 /// # Errors
 /// As [`verify`].
 pub fn surviving(fs: &dyn Fs, dir: &Path, manifest: &Manifest, lists: &Lists<'_>, options: &Options<'_>) -> Result<Have, Error> {
-    let unfit = layout::unfit_files(fs, dir, manifest)?;
+    let unfit = layout::not_to_be_kept(fs, dir, manifest)?;
     let present: Vec<usize> = (0..manifest.files().len()).filter(|file| unfit.binary_search(file).is_err()).collect();
     let have = Mutex::new(Have::none(manifest));
     rehash::chunks(fs, dir, manifest, &present, lists, options, &|file, chunk, row, found| {

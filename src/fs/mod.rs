@@ -14,6 +14,7 @@ mod memory;
 mod real;
 
 use std::{
+    any::Any,
     fmt::Debug,
     io,
     ops::Range,
@@ -23,7 +24,7 @@ use std::{
 
 use crate::types::RelPath;
 
-pub use memory::MemoryFs;
+pub use memory::{MemoryFs, Unsynced};
 pub use real::RealFs;
 
 /// What an entry of a directory is.
@@ -115,7 +116,7 @@ pub struct Space {
 pub trait Lock: Debug + Send + Sync {}
 
 /// An open file.
-pub trait File: Debug + Send + Sync {
+pub trait File: Any + Debug + Send + Sync {
     /// Reads up to `buf.len()` bytes at `offset`; 0 at the end.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
 
@@ -160,6 +161,11 @@ pub trait File: Debug + Send + Sync {
     /// Reserves disk space for a range so that writing there cannot run out of space. Changes neither length
     /// nor content. [`io::ErrorKind::Unsupported`] where the file system cannot.
     fn allocate(&self, range: Range<u64>) -> io::Result<()>;
+
+    /// Makes this file the same bytes as `source`, and as long, by sharing its blocks (`FICLONE`): takes neither time nor space until one
+    /// of the two is written to, and neither ever shows what is written to the other. [`io::ErrorKind::Unsupported`], with nothing
+    /// changed, where the file system cannot or the two lie on different ones; after any other error the content may be either.
+    fn clone_from_file(&self, source: &dyn File) -> io::Result<()>;
 
     /// The next range at or after `offset` that may hold data (`SEEK_DATA`, `SEEK_HOLE`); `None` when
     /// only a hole follows. A file system without holes answers the rest of the file.

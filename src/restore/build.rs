@@ -6,6 +6,7 @@ use super::{
     Error, Options, blocking,
     carry_over::carry_over,
     lists::Lists,
+    local::Local,
     pipeline::{self, Moved},
     place::Place,
     snapshot::Snapshot,
@@ -52,7 +53,12 @@ impl Build {
     }
 
     /// Brings every missing chunk into staging, verified, durable and journaled.
-    pub(super) async fn fetch_all(self, options: &Arc<Options>, snapshot: &Snapshot) -> Result<(Arc<Staging>, Moved, Vec<Report>), Error> {
+    pub(super) async fn fetch_all(
+        self,
+        options: &Arc<Options>,
+        snapshot: &Snapshot,
+        local: Arc<Local>,
+    ) -> Result<(Arc<Staging>, Moved, Vec<Report>), Error> {
         options.progress.event(Event::Phase { phase: Phase::Transfer, total_bytes: Some(snapshot.manifest.totals().bytes) });
         let Self { staging, journal, have, lists } = self;
         let (fs, manifest) = (Arc::clone(&options.fs), Arc::clone(&snapshot.manifest));
@@ -62,6 +68,7 @@ impl Build {
             manifest,
             have,
             lists,
+            local,
             sources: Arc::clone(&sources),
             writer: Arc::new(writer),
             threads: options.threads,

@@ -7,6 +7,7 @@ use crate::{
     disk::{
         self, in_use,
         record::Record,
+        reuse,
         staging::Staging,
         swap::{self, Old, Placed},
     },
@@ -60,8 +61,5 @@ pub(super) async fn record_and_clean_up(
 fn hand_over(options: &Options, staging: &Staging, manifest: &Manifest, owner: Owner) -> Result<(), disk::Error> {
     let data = staging.data();
     let below = manifest.dirs().iter().chain(manifest.files().iter().map(|file| &file.path)).map(|path| data.join(path));
-    for path in below.chain([data.clone()]) {
-        options.fs.chown(&path, owner.uid, owner.gid).map_err(|source| disk::Error::Io { action: "change the owner of", path, source })?;
-    }
-    Ok(())
+    below.chain([data.clone()]).try_for_each(|path| reuse::give_to(&*options.fs, &path, owner.uid, owner.gid))
 }

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Error, Existing, Options, Partial, blocking, finish, snapshot::Snapshot};
+use super::{Error, Existing, Options, Partial, blocking, finish, local::Local, snapshot::Snapshot};
 use crate::{
     disk::{
         self, in_use,
@@ -47,7 +47,9 @@ impl Place {
             Ok((target, left))
         })
         .await?;
-        let untouched = untouched(options, &target).await?;
+        // Whoever wants everything read again does not want to be told what the record says.
+        let believed = !(options.rehash && options.existing != Existing::Refuse);
+        let untouched = if believed { untouched(options, &target).await? } else { None };
         Ok(Self { target, partial: left.path, staging: left.staging.map(Arc::new), pin: left.pin, untouched })
     }
 
@@ -93,9 +95,11 @@ impl Place {
     }
 
     /// Refuses before the first data byte: the target is occupied, in use or holds a node's identity, or there is no room.
-    pub(super) async fn check(&self, options: &Arc<Options>, snapshot: &Snapshot) -> Result<(), Error> {
+    pub(super) async fn check(&self, options: &Arc<Options>, snapshot: &Snapshot, local: &Arc<Local>) -> Result<(), Error> {
+        let data = self.partial.as_ref().map(|partial| partial.join("data"));
+        let linked_bytes = local.linked_bytes(&snapshot.manifest, data.clone()).await?;
         let (given, target, manifest) = (Arc::clone(options), self.target.clone(), Arc::clone(&snapshot.manifest));
-        let (partial, staging) = (self.partial.clone(), self.staging.clone().filter(|_| self.pin.is_some()));
+        let staging = self.staging.clone().filter(|_| self.pin.is_some());
         blocking(move || {
             let occupied = match given.existing {
                 Existing::Refuse => Occupied::Refuse,
@@ -108,8 +112,8 @@ impl Place {
             if let Some(text) = in_use::check_target(&target)? {
                 given.progress.event(Event::Warning { text });
             }
-            let taken = partial.map_or(Ok(0), |partial| usage::allocated(&*given.fs, &partial.join("data")))?;
-            space::check(&*given.fs, &target, usage::need(&manifest, taken))
+            let taken = data.map_or(Ok(0), |data| usage::allocated(&*given.fs, &data))?;
+            space::check(&*given.fs, &target, usage::need(&manifest, taken, linked_bytes))
         })
         .await
     }

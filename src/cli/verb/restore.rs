@@ -40,12 +40,18 @@ pub(crate) struct RestoreArgs {
     /// Directory that the database goes to
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
-    /// Put the new database in place of the one that is there, when it is complete, and delete the old one
+    /// Put the new database in place of the one that is there, when it is complete, and delete the old one; what it shares with it is not fetched
     #[arg(long)]
     replace: bool,
     /// With --replace: keep the old database beside the new one
     #[arg(long, requires = "replace")]
     keep_old: bool,
+    /// Use the bytes of this directory where they are right, instead of fetching them; repeat for several
+    #[arg(long, value_name = "DIR")]
+    seed: Vec<PathBuf>,
+    /// Read the old database and the seeds through, instead of believing what was recorded when qsync restored them
+    #[arg(long)]
+    rehash: bool,
     /// Go on with the newest snapshot instead of the one that an earlier run began, keeping what is verified
     #[arg(long)]
     latest: bool,
@@ -106,6 +112,8 @@ async fn options(args: RestoreArgs, context: &Context) -> Result<Options, Failur
         when: args.snapshot.when,
         target: args.to,
         owner: args.chown.map(|owner| owner.0),
+        seeds: args.seed,
+        rehash: args.rehash,
         dry_run: args.dry_run,
         memory_bytes: args.memory.as_u64(),
         threads: context.threads(args.threads),
@@ -156,6 +164,9 @@ fn text(summary: &Summary) -> String {
         summary.seconds,
         ByteSize((summary.written_bytes as f64 / summary.seconds.max(0.001)) as u64)
     );
+    if let Some(most) = summary.most_to_fetch_bytes {
+        text += &format!("would fetch {} at most\n", ByteSize(most));
+    }
     text.extend(summary.sources.iter().map(source_line));
     text
 }
@@ -188,6 +199,7 @@ mod tests {
             outcome: Outcome::Restored,
             files: 4,
             bytes: 5 << 20,
+            most_to_fetch_bytes: None,
             fetched_bytes: 4 << 20,
             reused_bytes: 0,
             written_bytes: 5 << 20,

@@ -22,6 +22,7 @@ use std::{
 
 use rustix::io::Errno;
 
+pub use self::crash::Unsynced;
 use self::{
     content::PAGE,
     names::NameChange,
@@ -46,6 +47,7 @@ struct State {
     hook: Option<Hook>,
     limit_bytes: Option<u64>,
     longest_write: usize,
+    clones: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -73,6 +75,7 @@ impl MemoryFs {
             hook: None,
             limit_bytes: None,
             longest_write: usize::MAX,
+            clones: true,
         })))
     }
 
@@ -81,8 +84,14 @@ impl MemoryFs {
     /// or did not, never half. Locks are free, limits, hooks and injected failures are gone.
     #[must_use]
     pub fn power_cut(&self, seed: u64) -> Self {
+        self.power_cut_with(Unsynced::ByChance(seed))
+    }
+
+    /// As [`MemoryFs::power_cut`], with what becomes of everything that was not synced.
+    #[must_use]
+    pub fn power_cut_with(&self, unsynced: Unsynced) -> Self {
         let tree = self.state().tree.clone();
-        Self::holding(tree.after_power_cut(seed))
+        Self::holding(tree.after_power_cut(unsynced))
     }
 
     /// How many mutating operations (writes, changes of names, syncs) have begun so far.
@@ -127,6 +136,16 @@ impl MemoryFs {
     /// From now on one call writes at most `bytes`, as system calls may.
     pub fn shorten_writes(&self, bytes: usize) {
         self.state().longest_write = bytes.max(1);
+    }
+
+    /// From now on files share no blocks, as on ext4.
+    pub fn refuse_clones(&self) {
+        self.state().clones = false;
+    }
+
+    /// Whether the two are clones of one another.
+    fn is_same_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Changes one bit of a file behind everybody's back, as a bad disk does. Not counted, and durable.

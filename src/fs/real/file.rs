@@ -1,13 +1,14 @@
 //! An open file of the machine's file system.
 
 use std::{
+    any::Any,
     fs, io,
     ops::Range,
     os::unix::fs::{FileExt, MetadataExt},
 };
 
 use rustix::{
-    fs::{Advice, FallocateFlags, Mode, OFlags, SeekFrom, fadvise, fallocate, seek},
+    fs::{Advice, FallocateFlags, Mode, OFlags, SeekFrom, fadvise, fallocate, ioctl_ficlone, seek},
     io::{Errno, ReadWriteFlags, preadv2, retry_on_intr},
 };
 
@@ -47,6 +48,18 @@ impl File for RealFile {
         }
         let len = range.end - range.start;
         Ok(retry_on_intr(|| fallocate(&self.0, FallocateFlags::KEEP_SIZE, range.start, len))?)
+    }
+
+    fn clone_from_file(&self, source: &dyn File) -> io::Result<()> {
+        let Some(Self(source)) = (source as &dyn Any).downcast_ref() else { return Err(io::ErrorKind::Unsupported.into()) };
+        match ioctl_ficlone(&self.0, source) {
+            Ok(()) => self.0.set_len(source.metadata()?.len()),
+            // Each file system has its own way to say that it shares no blocks, or not between these two.
+            Err(Errno::OPNOTSUPP | Errno::NOTTY | Errno::INVAL | Errno::XDEV | Errno::NOSYS | Errno::PERM) => {
+                Err(io::ErrorKind::Unsupported.into())
+            }
+            Err(e) => Err(e.into()),
+        }
     }
 
     fn next_data(&self, offset: u64) -> io::Result<Option<Range<u64>>> {

@@ -48,7 +48,12 @@ impl Web {
 
     /// Every chunk that it was asked for so far, as often as it was asked.
     pub(crate) fn chunks_asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().iter().filter(|key| key.starts_with("chunks/")).cloned().collect()
+        self.asked_below("chunks/")
+    }
+
+    /// Every key below a folder that it was asked for so far, as often as it was asked.
+    pub(crate) fn asked_below(&self, folder: &str) -> Vec<String> {
+        self.asked.lock().unwrap().iter().filter(|key| key.starts_with(folder)).cloned().collect()
     }
 }
 
