@@ -20,6 +20,7 @@ mod mirror;
 mod power_cut;
 mod publish_read;
 mod publish_stores;
+mod publish_unchanged;
 mod published;
 mod refusals_publish;
 mod refusals_restore;
