@@ -80,7 +80,7 @@ fn change(new: &Snapshot, fs: &MemoryFs, purpose: Purpose) -> Result<(), Error> 
     staging.set_pin(&new.pin())?;
     let stop = Stop::new();
     let how = verify::Options { threads: 1, whole_files: false, stop: &stop, progress: &NoProgress };
-    let have = verify::surviving(fs, Path::new(TARGET), &new.manifest, &new.lists(), &how)?;
+    let have = verify::right(fs, Path::new(TARGET), &new.manifest, &new.lists(), &how)?;
     let (journal, have) = in_place::begin(&staging, &new.manifest, &new.stored.id, have, &new.lists(), purpose)?;
     let settings = Settings { batch_bytes: 100_000, batch_age: Duration::from_secs(60), open_files: 2 };
     let writer = Writer::new(shared, Arc::clone(&staging), Arc::clone(&new.manifest), journal, settings);

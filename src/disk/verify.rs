@@ -185,24 +185,24 @@ fn wrong_chunk(manifest: &Manifest, file: usize, chunk: u64, expected: Hash, fou
 pub fn surviving(fs: &dyn Fs, dir: &Path, manifest: &Manifest, lists: &Lists<'_>, options: &Options<'_>) -> Result<Have, Error> {
     let unfit = layout::not_to_be_kept(fs, dir, manifest)?;
     let present: Vec<usize> = (0..manifest.files().len()).filter(|file| unfit.binary_search(file).is_err()).collect();
-    matching_chunks(fs, dir, manifest, &present, lists, options)
+    right_chunks(fs, dir, manifest, &present, lists, options)
 }
 
 /// The chunks below `dir` that are right, in files of any length, for a directory that is to be changed in place.
 ///
 /// # Errors
 /// As [`verify`].
-pub fn matching(fs: &dyn Fs, dir: &Path, manifest: &Manifest, lists: &Lists<'_>, options: &Options<'_>) -> Result<Have, Error> {
+pub fn right(fs: &dyn Fs, dir: &Path, manifest: &Manifest, lists: &Lists<'_>, options: &Options<'_>) -> Result<Have, Error> {
     let mut present = Vec::new();
     for (index, file) in manifest.files().iter().enumerate() {
         if layout::stat_if_there(fs, &dir.join(&file.path))?.is_some_and(|stat| stat.kind == Kind::File) {
             present.push(index);
         }
     }
-    matching_chunks(fs, dir, manifest, &present, lists, options)
+    right_chunks(fs, dir, manifest, &present, lists, options)
 }
 
-fn matching_chunks(
+fn right_chunks(
     fs: &dyn Fs,
     dir: &Path,
     manifest: &Manifest,

@@ -66,7 +66,7 @@ pub(super) async fn begin(options: &Arc<Options>, lists: &Lists, snapshot: &Snap
     blocking(move || {
         let kept = kept_lists(&staging);
         let how = verify::Options { threads: given.threads, whole_files: false, stop: &given.stop, progress: &*given.progress };
-        let have = verify::matching(&*given.fs, staging.target(), &one.manifest, &kept, &how)?;
+        let have = verify::right(&*given.fs, staging.target(), &one.manifest, &kept, &how)?;
         // The last moment at which nothing has happened.
         if given.stop.requested() {
             return Err(disk::Error::Stopped);

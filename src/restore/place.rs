@@ -48,8 +48,8 @@ impl Place {
             Ok((target, left))
         })
         .await?;
-        // What was begun in place is no snapshot until it is complete, whatever its files look like. And whoever wants everything read
-        // again does not want to be told what the record says.
+        // Whoever wants everything read again does not want to be told what the record says; and what was begun in place is no snapshot
+        // until it is complete, whatever its files look like.
         let believed = !left.is_incomplete && !(options.rehash && options.existing != Existing::Refuse);
         let untouched = if believed { untouched(options, &target).await? } else { None };
         Ok(Self { target, partial: left.path, staging: left.staging.map(Arc::new), pin: left.pin, untouched })
@@ -98,13 +98,13 @@ impl Place {
 
     /// Refuses before the first data byte: the target is occupied, in use or holds a node's identity, or there is no room.
     pub(super) async fn check(&self, options: &Arc<Options>, snapshot: &Snapshot, local: &Arc<Local>) -> Result<(), Error> {
-        if self.is_in_place(options, snapshot).await? {
-            return in_place::check(options, self, snapshot).await;
-        }
         let data = self.partial.as_ref().map(|partial| partial.join("data"));
         let linked_bytes = local.linked_bytes(&snapshot.manifest, data.clone()).await?;
         let (given, target, manifest) = (Arc::clone(options), self.target.clone(), Arc::clone(&snapshot.manifest));
         let staging = self.staging.clone().filter(|_| self.pin.is_some());
+        if self.is_in_place(options, snapshot).await? {
+            return in_place::check(options, self, snapshot).await;
+        }
         blocking(move || {
             target::refuse_identity_files(&*given.fs, &target, &manifest)?;
             let occupied = match given.existing {

@@ -53,7 +53,8 @@ pub(super) async fn run(
     .await?;
     let chunks = disk::have::Have::all(&snapshot.manifest).count() - have.count();
     let build = Build { staging, journal, have, lists };
-    let (staging, _moved, reports) = build.fetch_all(options, snapshot, Arc::new(Local::none(options))).await?;
+    let local = Arc::new(Local::find(options, target).await?);
+    let (staging, _moved, reports) = build.fetch_all(options, snapshot, local).await?;
     let still_wrong = finish(options, staging, snapshot, defects).await?;
     Ok(Repaired { still_wrong, chunks, sources: reports })
 }

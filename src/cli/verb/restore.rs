@@ -47,16 +47,16 @@ pub(crate) struct RestoreArgs {
     /// With --replace: keep the old database beside the new one
     #[arg(long, requires = "replace")]
     keep_old: bool,
+    /// Overwrite the database that is there, for disks without room for two: until it is complete there is neither the old one nor
+    /// the new one. Needs --yes where nobody can be asked
+    #[arg(long, conflicts_with_all = ["replace", "keep_old", "seed"])]
+    in_place: bool,
     /// Use the bytes of this directory where they are right, instead of fetching them; repeat for several
     #[arg(long, value_name = "DIR")]
     seed: Vec<PathBuf>,
     /// Read the old database and the seeds through, instead of believing what was recorded when qsync restored them
     #[arg(long)]
     rehash: bool,
-    /// Overwrite the database that is there, for disks without room for two: until it is complete there is neither the old one nor
-    /// the new one. Needs --yes where nobody can be asked
-    #[arg(long, conflicts_with_all = ["replace", "keep_old"])]
-    in_place: bool,
     /// Go on with the newest snapshot instead of the one that an earlier run began, keeping what is verified
     #[arg(long)]
     latest: bool,
