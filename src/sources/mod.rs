@@ -225,6 +225,7 @@ impl Sources {
             resting: source.resting(),
             on_probation: source.on_probation(),
             in_flight: source.in_flight(),
+            since_delivery: source.since_delivery(),
         };
         self.sources.iter().enumerate().filter(usable).map(candidate)
     }

@@ -19,6 +19,8 @@ pub(super) struct Candidate {
     pub(super) on_probation: bool,
     /// Requests that it has not answered yet.
     pub(super) in_flight: usize,
+    /// How long ago it delivered something, if ever.
+    pub(super) since_delivery: Option<Duration>,
 }
 
 impl Candidate {
@@ -33,9 +35,11 @@ pub(super) fn choose(candidates: impl Iterator<Item = Candidate>) -> Option<usiz
     candidates.min_by_key(|one| (one.is_last_resort(), one.in_flight, one.index)).map(|one| one.index)
 }
 
-/// The source to ask beside another one that does not answer: only one that works.
+/// The source to ask beside another one that does not answer: the one that delivered last, because others may have fallen silent too.
 pub(super) fn choose_second(candidates: impl Iterator<Item = Candidate>) -> Option<usize> {
-    choose(candidates.filter(|one| !one.resting && !one.on_probation))
+    let works = |one: &Candidate| !one.resting && !one.on_probation;
+    let latest_first = |one: &Candidate| (one.since_delivery.unwrap_or(Duration::MAX), one.in_flight, one.index);
+    candidates.filter(works).min_by_key(latest_first).map(|one| one.index)
 }
 
 /// How long to wait for one source before a second is asked for the same object, when a delivery usually takes `usual`. Many times
@@ -56,7 +60,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn idle(index: usize) -> Candidate {
-        Candidate { index, resting: false, on_probation: false, in_flight: 0 }
+        Candidate { index, resting: false, on_probation: false, in_flight: 0, since_delivery: None }
     }
 
     fn choice(candidates: &[Candidate]) -> Option<usize> {
@@ -87,6 +91,14 @@ mod tests {
         let failed = [Candidate { resting: true, ..idle(0) }, Candidate { on_probation: true, ..idle(1) }];
         assert_eq!(choose_second(failed.into_iter()), None);
         assert_eq!(choose_second(failed.into_iter().chain([idle(2)])), Some(2));
+    }
+
+    #[test]
+    fn the_second_is_the_one_that_delivered_last_however_busy() {
+        let delivered = |index, seconds| Candidate { since_delivery: Some(seconds * SECOND), ..idle(index) };
+        let busy = Candidate { in_flight: 5, ..delivered(2, 1) };
+        assert_eq!(choose_second([idle(0), delivered(1, 9), busy].into_iter()), Some(2));
+        assert_eq!(choose_second([idle(0), delivered(1, 9)].into_iter()), Some(1));
     }
 
     // HM-05

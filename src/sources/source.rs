@@ -64,6 +64,7 @@ struct Tally {
     rests_until: Option<Instant>,
     /// How long the next rest is.
     next_rest: Duration,
+    last_delivery: Option<Instant>,
 }
 
 impl Tally {
@@ -80,7 +81,7 @@ impl Tally {
 impl Source {
     pub(super) fn new(store: DynReadStore, form: Form) -> Self {
         let report = Report { source: store.name().to_owned(), ..Report::default() };
-        let tally = Mutex::new(Tally { report, rests_until: None, next_rest: REST_AFTER_FAILURE });
+        let tally = Mutex::new(Tally { report, rests_until: None, next_rest: REST_AFTER_FAILURE, last_delivery: None });
         Self { store, form, in_flight: AtomicUsize::new(0), dropped: AtomicBool::new(false), tally }
     }
 
@@ -113,6 +114,11 @@ impl Source {
         self.with_tally(|tally| tally.next_rest > REST_AFTER_FAILURE)
     }
 
+    /// How long ago it delivered something, if ever.
+    pub(super) fn since_delivery(&self) -> Option<Duration> {
+        self.with_tally(|tally| tally.last_delivery.map(|time| time.elapsed()))
+    }
+
     /// For how long its "absent" may be an old answer.
     pub(super) fn remembers_absence(&self) -> Duration {
         self.store.remembers_absence()
@@ -141,6 +147,7 @@ impl Source {
                 tally.report.objects += 1;
                 tally.report.bytes += body.len() as u64;
                 (tally.rests_until, tally.next_rest) = (None, REST_AFTER_FAILURE);
+                tally.last_delivery = Some(Instant::now());
             }
             Err(error) => {
                 tally.report.errors += 1;

@@ -152,6 +152,21 @@ async fn a_source_that_falls_silent_costs_seconds_and_then_gets_one_request_at_a
 
 // HM-05
 #[tokio::test(start_paused = true)]
+async fn where_most_sources_fall_silent_the_one_that_delivers_is_asked_as_the_second() {
+    let (row, frame) = hole_free_row(CONTENT);
+    let key = key::chunk(&Hash::of(&frame));
+    let hour = Duration::from_secs(3600);
+    let silent = |name| -> DynReadStore { Arc::new(RecordStore::new(memory(name, &[])).with_faults(move |_| Some(Fault::Delay(hour)))) };
+    let honest = Arc::new(memory("honest", &[(&key, &frame)]));
+    let (sources, _) = as_one(vec![silent("one"), silent("two"), silent("three"), silent("four"), honest]);
+    let begin = Instant::now();
+    let found = futures::future::join_all((0..8).map(|_| sources.chunk(row, CONTENT.len() as u32))).await;
+    assert!(found.into_iter().all(|chunk| chunk.unwrap() == CONTENT));
+    assert!(begin.elapsed() < Duration::from_secs(6), "{:?}", begin.elapsed());
+}
+
+// HM-05
+#[tokio::test(start_paused = true)]
 async fn the_second_source_may_fail_and_the_first_deliver_after_all() {
     let (row, frame) = hole_free_row(CONTENT);
     let key = key::chunk(&Hash::of(&frame));
