@@ -51,11 +51,6 @@ impl Local {
         Ok(Self { fs, directories: found.map_err(|_| Error::WorkerDied)??, owner: options.owner, progress })
     }
 
-    /// None.
-    pub(super) fn none(options: &Options) -> Self {
-        Self { fs: Arc::clone(&options.fs), directories: Vec::new(), owner: options.owner, progress: Arc::clone(&options.progress) }
-    }
-
     /// Whether there is any.
     pub(super) fn is_empty(&self) -> bool {
         self.directories.is_empty()

@@ -322,8 +322,6 @@ impl Remote {
             rehash: false,
             partial: Partial::Continue,
             owner: None,
-            seeds: Vec::new(),
-            rehash: false,
             dry_run: false,
             memory_bytes: self.memory_bytes,
             threads: options.threads,

@@ -152,9 +152,6 @@ async fn defects(disk: &MemoryFs) -> u64 {
         fs: Arc::new(disk.clone()),
         stop: Stop::new(),
         progress: Arc::new(NoProgress),
-        drop_cache: false,
-        repair: false,
-        remote: None,
     };
     verify::run(options).await.unwrap().summary.defects
 }
