@@ -121,6 +121,8 @@ codes! {
     Absent = "absent" => NotFound,
     /// No source has an object that the snapshot needs.
     ObjectMissing = "object-missing" => Verification,
+    /// The sources no longer have all of the snapshot, and its channel offers no other to go on with.
+    SnapshotGone = "snapshot-gone" => Verification,
     /// Every copy of an object is damaged.
     ObjectWrong = "object-wrong" => Verification,
     /// The signed manifest breaks the format: the publisher's mistake.

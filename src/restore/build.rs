@@ -1,6 +1,6 @@
 //! A pinned staging directory, ready to be filled.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use super::{
     Error, Options, blocking,
@@ -22,7 +22,7 @@ use crate::{
         writer::{Settings, Writer},
     },
     progress::{Event, Phase},
-    sources::{self, Report, Sources, forms},
+    sources::{Report, Sources},
 };
 
 /// A staging directory that is pinned to a snapshot, and the chunks that are in it.
@@ -36,13 +36,11 @@ pub(super) struct Build {
 
 impl Build {
     /// Pins the staging directory, durably, and finds out what it holds.
-    pub(super) async fn pin(options: &Arc<Options>, place: Place, snapshot: &Snapshot) -> Result<Self, Error> {
+    pub(super) async fn pin(options: &Arc<Options>, place: Place, snapshot: &Snapshot, sources: &Arc<Sources>) -> Result<Self, Error> {
         options.progress.event(Event::Phase { phase: Phase::Plan, total_bytes: None });
-        let settings = sources::Settings { max_wait: Duration::from_secs(options.max_wait_secs), ..sources::Settings::default() };
-        let sources = Sources::new(forms::with_forms(&options.sources).await, settings, Arc::clone(&options.progress));
         let in_place = place.is_in_place(options, snapshot).await?;
         let (staging, pinned) = open_staging(options, place, snapshot, in_place).await?;
-        let lists = Lists { staging: Arc::clone(&staging), sources: Arc::new(sources) };
+        let lists = Lists { staging: Arc::clone(&staging), sources: Arc::clone(sources) };
         if in_place {
             let (journal, have) = in_place::begin(options, &lists, snapshot).await?;
             return Ok(Self { staging, journal, have, lists });

@@ -144,14 +144,14 @@ async fn defects(disk: &MemoryFs) -> u64 {
     let options = verify::Options {
         dir: TARGET.into(),
         whole_files: true,
+        drop_cache: false,
+        repair: false,
+        remote: None,
         threads: 2,
         state_dir: OPERATOR_STATE.into(),
         fs: Arc::new(disk.clone()),
         stop: Stop::new(),
         progress: Arc::new(NoProgress),
-        drop_cache: false,
-        repair: false,
-        remote: None,
     };
     verify::run(options).await.unwrap().summary.defects
 }
