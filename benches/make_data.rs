@@ -1,6 +1,7 @@
 //! Makes the data that is published and restored: a RocksDB and a ParityDB of equal length, filled with values that can be recomputed.
 //!
-//! `cargo bench --bench make_data -- DIR MIB`
+//! `cargo bench --bench make_data -- DIR MIB` makes `DIR/rocksdb` and `DIR/paritydb`; `… -- change DIR PERCENT` gives that share of the
+//! keys of the RocksDB in `DIR` new values.
 
 use std::{
     error::Error,
@@ -23,12 +24,25 @@ const COMMIT_KEYS: u64 = 2_000;
 fn main() -> Outcome {
     // Cargo adds an option of its own.
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
-    let [dir, mib] = words.as_slice() else { return Err("usage: cargo bench --bench make_data -- DIR MIB".into()) };
-    let (dir, bytes_each) = (Path::new(dir), mib.parse::<u64>()? * (1 << 20) / 2);
+    match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["change", dir, percent] => change_rocks_db(Path::new(dir), percent.parse()?),
+        [dir, mib] => make_both(Path::new(dir), mib.parse::<u64>()? * (1 << 20) / 2),
+        _ => Err("usage: cargo bench --bench make_data -- DIR MIB | change DIR PERCENT".into()),
+    }
+}
+
+fn make_both(dir: &Path, bytes_each: u64) -> Outcome {
     std::fs::create_dir_all(dir)?;
     make_parity_db(&dir.join("paritydb"), bytes_each / value(0).len() as u64)?;
     // LZ4 takes the text out of each value before it is stored.
-    make_rocks_db(&dir.join("rocksdb"), bytes_each / RANDOM_BYTES as u64)
+    let keys = bytes_each / RANDOM_BYTES as u64;
+    load(&dir.join("rocksdb"), &["--create_if_missing", "--compact"], (0..keys).map(|key| (key, key)))
+}
+
+fn change_rocks_db(dir: &Path, percent: u64) -> Outcome {
+    let tables = std::fs::read_dir(dir)?.map(|entry| Ok(entry?.metadata()?.len())).sum::<std::io::Result<u64>>()?;
+    let keys = tables / RANDOM_BYTES as u64;
+    load(dir, &[], (0..keys).step_by((100 / percent.max(1)) as usize).map(|key| (key, key + keys)))
 }
 
 fn make_parity_db(dir: &Path, keys: u64) -> Outcome {
@@ -42,18 +56,19 @@ fn make_parity_db(dir: &Path, keys: u64) -> Outcome {
     Ok(())
 }
 
-/// Through the `ldb` tool of RocksDB's authors, with tables as a node writes them.
-fn make_rocks_db(dir: &Path, keys: u64) -> Outcome {
+/// Loads keys with the values of other numbers through the `ldb` tool of RocksDB's authors, with tables as a node writes them.
+fn load(dir: &Path, options: &[&str], pairs: impl Iterator<Item = (u64, u64)>) -> Outcome {
     let mut ldb = Command::new("ldb")
         .arg(format!("--db={}", dir.display()))
-        .args(["--create_if_missing", "--compression_type=lz4", "--hex", "load", "--compact"])
+        .args(["--compression_type=lz4", "--hex", "load"])
+        .args(options)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()
         .map_err(|e| format!("ldb (Debian: rocksdb-tools): {e}"))?;
     let mut lines = BufWriter::new(ldb.stdin.take().ok_or("no pipe to ldb")?);
-    for key in 0..keys {
-        writeln!(lines, "0x{} ==> 0x{}", hex(&key_bytes(key)), hex(&value(key)))?;
+    for (key, number) in pairs {
+        writeln!(lines, "0x{} ==> 0x{}", hex(&key_bytes(key)), hex(&value(number)))?;
     }
     lines.flush()?;
     drop(lines);

@@ -52,12 +52,16 @@ pub(super) async fn repo_in(store: &DynWriteStore) -> Result<Option<Hash>, Error
             Ok((repo, _)) => Ok(Some(repo)),
             Err(e) => Err(Error::StoredRoot { store: store.name().to_owned(), version: 1, source: Some(e) }),
         },
-        Err(e) if e.kind == ErrorKind::NotFound => Ok(description(store).await?.map(|info| info.repo)),
+        Err(e) if e.kind == ErrorKind::NotFound => Ok(store_info(store).await?.map(|info| info.repo)),
         Err(e) => Err(e.into()),
     }
 }
 
-async fn check_repo(store: &DynWriteStore, expected: Hash) -> Result<(), Error> {
+/// Refuses a store that holds another repository than `expected`.
+///
+/// # Errors
+/// [`Error::OtherRepo`], [`Error::StoredRoot`] when its first root is none, [`Error::Store`].
+pub async fn check_repo(store: &DynWriteStore, expected: Hash) -> Result<(), Error> {
     match repo_in(store).await? {
         Some(found) if found != expected => Err(Error::OtherRepo { store: store.name().to_owned(), expected, found }),
         _ => Ok(()),
@@ -88,7 +92,7 @@ async fn put_root(store: &DynWriteStore, version: u32, root: &Verified<crate::fo
 }
 
 async fn describe(store: &DynWriteStore, repo: Hash) -> Result<(), Error> {
-    if description(store).await?.is_some() {
+    if store_info(store).await?.is_some() {
         return Ok(());
     }
     let tag = store.get_tagged(&key::store_info(), key::STORE_INFO_MAX_BYTES).await?.map(|(_, tag)| tag);
@@ -99,7 +103,10 @@ async fn describe(store: &DynWriteStore, repo: Hash) -> Result<(), Error> {
 }
 
 /// What the store says of itself; `None` when it does not or cannot be read: it is only a hint.
-async fn description(store: &DynWriteStore) -> Result<Option<StoreInfo>, Error> {
+///
+/// # Errors
+/// [`Error::Store`].
+pub async fn store_info(store: &DynWriteStore) -> Result<Option<StoreInfo>, Error> {
     let stored = store.get_tagged(&key::store_info(), key::STORE_INFO_MAX_BYTES).await?;
     Ok(stored.and_then(|(bytes, _)| StoreInfo::from_bytes(&bytes).ok()))
 }

@@ -108,8 +108,9 @@ pub enum StateError {
 impl StateError {
     /// The stable code (docs/scripting.md).
     #[must_use]
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
+            Self::NotWritable { source, .. } | Self::Io { source, .. } if is_full(source) => "disk-full",
             Self::NotWritable { .. } => "state-not-writable",
             Self::Io { .. } | Self::Random(_) => "state-io",
             Self::Damaged { .. } => "state",
@@ -124,6 +125,9 @@ impl StateError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::NotWritable { source, .. } | Self::Io { source, .. } if is_full(source) => {
+                Some("free space there and run the same command again".to_owned())
+            }
             Self::NotWritable { .. } => Some("give another one: --state-dir DIR".to_owned()),
             Self::Damaged { repo, .. } => Some(format!(
                 "qsync trust reset b3:{repo} forgets what was seen, and with it the protection from old data; then: qsync trust add b3:{repo}"
@@ -205,6 +209,10 @@ impl StateDir {
     fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn Lock>>, StateError> {
         self.fs.open(path, Open::Create(0o600)).and_then(|_| self.fs.try_lock(path)).map_err(|source| io_error("lock", path, source))
     }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 pub(super) fn io_error(action: &'static str, path: &Path, source: io::Error) -> StateError {

@@ -180,3 +180,15 @@ fn a_key_that_others_can_read_is_refused() {
         assert!(matches!(state.key(&key.id()), Err(StateError::KeyExposed { mode: found, .. }) if found == mode), "{mode:o}");
     }
 }
+
+// ST-02
+#[test]
+fn a_full_disk_is_told_from_a_directory_that_cannot_be_written() {
+    for (errno, code) in [(28, "disk-full"), (122, "disk-full"), (30, "state-not-writable")] {
+        let fs = MemoryFs::new();
+        fs.fail_after(0, errno);
+        let error = StateDir::open(Arc::new(fs), DIR).unwrap_err();
+        assert_eq!(error.code(), code);
+        assert!(error.hint().is_some());
+    }
+}

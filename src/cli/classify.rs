@@ -1,11 +1,11 @@
-//! The codes and hints of what publish, restore, verify, list, show, export and serve can refuse.
+//! The codes and hints of what publish, restore, verify, list, show, diff, export, mirror and serve can refuse.
 
 use super::{
     code::Code,
-    exit::{Classify, one},
+    exit::{Classify, finish, one},
 };
 use crate::{
-    ops::{export, list, serve::ServeError, show},
+    ops::{diff, export, list, mirror, serve::ServeError, show},
     publish,
     restore::{self, NoSuccessor},
     sources::Exhausted,
@@ -54,6 +54,7 @@ impl Classify for restore::Error {
             Self::Disk(error) => error.classify(),
             Self::Sources(error) => error.classify(),
             Self::NoSources => (Code::Usage, one("add --from with a source")),
+            Self::Seed { .. } => (Code::Usage, one("name another directory with --seed, or leave it out")),
             Self::Chunks { .. } => (Code::ObjectWrong, one(MORE_SOURCES)),
             Self::Incomplete { .. } => (Code::ObjectMissing, one(MORE_SOURCES)),
             Self::Gone { why, .. } => (Code::SnapshotGone, gone(why)),
@@ -101,11 +102,21 @@ fn gone(why: &NoSuccessor) -> Vec<String> {
 impl Classify for restore::verify::Error {
     fn classify(&self) -> (Code, Vec<String>) {
         match self {
-            Self::NoRecord { .. } => (Code::NotFound, one("name the state directory that restored it with --state-dir")),
+            Self::NoRecord { dir } => {
+                let told = format!("name the snapshot that it should be: qsync verify {} CHANNEL --from SOURCE", dir.display());
+                (Code::NotFound, vec!["name the state directory that restored it with --state-dir".to_owned(), told])
+            }
+            Self::Incomplete { dir, purpose, channel } => (Code::Incomplete, vec![finish(dir, *purpose, channel.as_ref())]),
+            Self::NoSources => (Code::Usage, one("add --from with a source")),
+            Self::Restore(error) => error.classify(),
             Self::RecordDefect { .. } => (Code::StateUnreadable, one("restore the directory again")),
             Self::Disk(error) => error.classify(),
             Self::WorkerDied => (Code::Error, one("this is a mistake in qsync: please report it")),
         }
+    }
+
+    fn details(&self) -> Vec<String> {
+        if let Self::Restore(error) = self { error.details() } else { Vec::new() }
     }
 }
 
@@ -129,6 +140,19 @@ impl Classify for show::Error {
     }
 }
 
+impl Classify for diff::Error {
+    fn classify(&self) -> (Code, Vec<String>) {
+        match self {
+            Self::Catalog(error) => error.classify(),
+            Self::Rows(error) => error.classify(),
+        }
+    }
+
+    fn details(&self) -> Vec<String> {
+        if let Self::Catalog(error) = self { error.details() } else { Vec::new() }
+    }
+}
+
 impl Classify for crate::sources::RowsError {
     fn classify(&self) -> (Code, Vec<String>) {
         match self {
@@ -147,6 +171,26 @@ impl Classify for export::Error {
             Self::Write(_) => (Code::Io, one("the archive is not complete: do not use it")),
             Self::Interrupted => (Code::Interrupted, one("the archive is not complete: do not use it")),
             Self::WorkerDied => (Code::Error, one("this is a mistake in qsync: please report it")),
+        }
+    }
+
+    fn details(&self) -> Vec<String> {
+        if let Self::Catalog(error) = self { error.details() } else { Vec::new() }
+    }
+}
+
+impl Classify for mirror::Error {
+    fn classify(&self) -> (Code, Vec<String>) {
+        match self {
+            Self::NoChannels => (Code::NotFound, one("check the address: a store has an index.json once something is published")),
+            Self::Catalog(error) => error.classify(),
+            Self::Rows(error) => error.classify(),
+            Self::Object { source, .. } => source.classify(),
+            Self::Store(error) => error.classify(),
+            Self::Damaged { .. } => (Code::Defect, one("remove that object from the store and run the same command again")),
+            Self::Forms { .. } => (Code::Usage, one("mirror to another store, or use the release of qsync that wrote its store.json")),
+            Self::Lost { .. } => (Code::LostRace, one("run the same command again: it goes on from the new head")),
+            Self::Interrupted => (Code::Interrupted, Vec::new()),
         }
     }
 

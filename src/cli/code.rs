@@ -107,7 +107,7 @@ codes! {
     NotConfirmed = "not-confirmed" => Usage,
     /// Standard output is a terminal where binary data would go.
     Terminal = "terminal" => Usage,
-    /// Some stores have the new snapshot, others failed.
+    /// Some stores or channels are complete, others failed.
     Partial = "partial" => Partial,
     /// There is no such object, channel or snapshot.
     NotFound = "not-found" => NotFound,
@@ -131,7 +131,7 @@ codes! {
     StoredRoot = "stored-root" => Verification,
     /// Another qsync works on this directory or channel.
     Locked = "locked" => Locked,
-    /// Another publisher moved the head first.
+    /// Somebody else moved the head first.
     LostRace = "lost-race" => Locked,
     /// Others change the object all the time.
     Contended = "contended" => Locked,
@@ -141,6 +141,8 @@ codes! {
     Defect = "defect" => Verification,
     /// Files on disk do not match their manifest.
     Corrupt = "corrupt" => Verification,
+    /// The directory is incomplete: a change in place was interrupted.
+    Incomplete = "incomplete" => Verification,
     /// What was restored is not what the manifest lists.
     NotAsListed = "not-as-listed" => Verification,
     /// A list of chunks that is needed to check a directory is missing or damaged.
@@ -159,9 +161,11 @@ codes! {
     TargetRefused = "target-refused" => Target,
     /// The snapshot would write a file that holds a node's identity.
     TargetIdentity = "target-identity" => Target,
+    /// The target was being changed in place, and that is not finished.
+    TargetIncomplete = "target-incomplete" => Target,
     /// The staging directory is not this user's alone.
     StagingUnsafe = "staging-unsafe" => Target,
-    /// The partial restore in the target is of another channel or snapshot.
+    /// The partial restore of the target is of another channel or snapshot, or is built beside it and not in place.
     OtherSnapshot = "other-snapshot" => Target,
     /// The network or the other side failed for now.
     Network = "network" => Network,
@@ -215,6 +219,8 @@ codes! {
     SourceKind = "source-kind" => Source,
     /// Two names in the data directory differ only in case.
     SourceCaseTwins = "source-case-twins" => Source,
+    /// A restore left the data directory incomplete.
+    SourceIncomplete = "source-incomplete" => Source,
     /// The block height is below that of the published snapshot.
     HeightBelowHead = "height-below-head" => Source,
     /// Ended by SIGINT.

@@ -42,6 +42,14 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     ExitCode::from(if exit == Exit::Ok && output::lost() { Exit::Error } else { exit } as u8)
 }
 
+/// Reads the text of a configuration file as every command does, and gives back what it sets, one line a setting.
+///
+/// # Errors
+/// What a command says of a file with this text.
+pub fn read_config(text: &str) -> Result<String, String> {
+    config::Config::from_text(text).map(|config| config.to_lines()).map_err(|failure| failure.to_text())
+}
+
 /// How long threads that are still at work when a command has ended may go on.
 const PATIENCE: Duration = Duration::from_secs(1);
 

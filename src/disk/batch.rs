@@ -1,6 +1,6 @@
 //! Chunks that are written but not yet durable.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{collections::HashMap, ops::Range, sync::Arc, time::Instant};
 
 use crate::fs::File;
 
@@ -11,9 +11,9 @@ const MAX_FILES: usize = 16;
 /// What was written since the last journal record.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    /// File and index of every chunk.
-    pub(super) chunks: Vec<(usize, u64)>,
-    /// Length of the chunks.
+    /// Files and ranges of chunks.
+    chunks: Vec<(usize, Range<u64>)>,
+    /// Bytes that were written for them; holes need none.
     pub(super) bytes: u64,
     /// When the first of them was written.
     since: Option<Instant>,
@@ -36,9 +36,12 @@ impl Default for Touched {
 }
 
 impl Batch {
-    /// Adds a chunk that was written through `file`.
-    pub(super) fn add(&mut self, file: usize, chunk: u64, bytes: u64, handle: Arc<dyn File>) {
-        self.chunks.push((file, chunk));
+    /// Adds chunks for which `bytes` were written through `handle`.
+    pub(super) fn add(&mut self, file: usize, chunks: Range<u64>, bytes: u64, handle: Arc<dyn File>) {
+        match self.chunks.last_mut() {
+            Some((last, range)) if *last == file && range.end == chunks.start => range.end = chunks.end,
+            _ => self.chunks.push((file, chunks)),
+        }
         self.bytes += bytes;
         self.since.get_or_insert_with(Instant::now);
         self.files.add(file, handle);
@@ -50,7 +53,7 @@ impl Batch {
     }
 
     /// The chunks, and what has to be synced before they are journaled.
-    pub(super) fn into_parts(self) -> (Vec<(usize, u64)>, Touched) {
+    pub(super) fn into_parts(self) -> (Vec<(usize, Range<u64>)>, Touched) {
         (self.chunks, self.files)
     }
 }

@@ -56,8 +56,8 @@ impl Journal {
         Ok(Self { file, path: path.to_owned(), id: *id, end: bytes.len() as u64 })
     }
 
-    /// Opens the journal of the manifest `id`, dropping a torn tail, and says what it holds. Files below `data` that are missing or
-    /// have another length void their records. `None` when there is no journal of that manifest.
+    /// Opens the journal of the manifest `id`, dropping a torn tail, and says what it holds. Files below `data` that are missing, have
+    /// another length or are shared with another directory void their records. `None` when there is no journal of that manifest.
     ///
     /// # Errors
     /// When it cannot be read or rewritten.
@@ -68,7 +68,7 @@ impl Journal {
             Err(e) => return Err(Error::io("read", path)(e)),
         };
         let Some(mut have) = replay(&bytes, id, manifest) else { return Ok(None) };
-        for file in layout::unfit_files(fs, data, manifest)? {
+        for file in layout::not_to_be_kept(fs, data, manifest)? {
             have.forget(file);
         }
         // Written anew: a record appended behind a torn one would never be read, and one of a file that is about to be
@@ -92,16 +92,15 @@ impl Journal {
     }
 }
 
-/// Merges single chunks into ranges, by file.
+/// The same chunks in the fewest ranges, sorted by file.
 #[must_use]
-pub fn ranges(mut chunks: Vec<(usize, u64)>) -> Vec<(usize, Range<u64>)> {
-    chunks.sort_unstable();
-    chunks.dedup();
+pub fn merged(mut chunks: Vec<(usize, Range<u64>)>) -> Vec<(usize, Range<u64>)> {
+    chunks.sort_unstable_by_key(|(file, range)| (*file, range.start));
     let mut merged: Vec<(usize, Range<u64>)> = Vec::new();
-    for (file, chunk) in chunks {
+    for (file, chunks) in chunks {
         match merged.last_mut() {
-            Some((last, range)) if *last == file && range.end == chunk => range.end += 1,
-            _ => merged.push((file, chunk..chunk + 1)),
+            Some((last, range)) if *last == file && chunks.start <= range.end => range.end = range.end.max(chunks.end),
+            _ => merged.push((file, chunks)),
         }
     }
     merged
@@ -236,7 +235,8 @@ mod tests {
 
     #[test]
     fn merges_neighbouring_chunks() {
-        assert_eq!(ranges(vec![(1, 0), (0, 4), (0, 3), (0, 3), (0, 9)]), [(0, 3..5), (0, 9..10), (1, 0..1)]);
+        let chunks = vec![(1, 0..1), (0, 4..6), (0, 3..4), (0, 3..4), (0, 9..10), (0, 4..5)];
+        assert_eq!(merged(chunks), [(0, 3..6), (0, 9..10), (1, 0..1)]);
     }
 
     proptest! {

@@ -23,7 +23,7 @@ pub(super) const DIR_MODE: u32 = 0o750;
 pub(super) const FILE_MODE: u32 = 0o640;
 
 /// Makes what is missing below `data`, removes what the manifest does not list, and gives every file its length. A file of another
-/// length is made anew, unless it has chunks that are to be kept. Durable on return.
+/// length is made anew, unless it has chunks that are to be kept; one that another directory shares, always. Durable on return.
 pub(super) fn make(fs: &dyn Fs, data: &Path, manifest: &Manifest, have: &Have) -> Result<(), Error> {
     make_dir(fs, data)?;
     for stranger in strangers(fs, data, manifest)? {
@@ -32,7 +32,7 @@ pub(super) fn make(fs: &dyn Fs, data: &Path, manifest: &Manifest, have: &Have) -
     for dir in manifest.dirs() {
         make_dir(fs, &data.join(dir))?;
     }
-    for index in unfit_files(fs, data, manifest)? {
+    for index in not_to_be_kept(fs, data, manifest)? {
         let file = &manifest.files()[index];
         if have.ranges(index).is_empty() { make_file(fs, data, file)? } else { resize_file(fs, data, file)? }
     }
@@ -42,11 +42,21 @@ pub(super) fn make(fs: &dyn Fs, data: &Path, manifest: &Manifest, have: &Have) -
 }
 
 /// Indexes of the files that are missing, are no files, or have another length than the manifest says.
-pub(super) fn unfit_files(fs: &dyn Fs, data: &Path, manifest: &Manifest) -> Result<Vec<usize>, Error> {
+fn unfit_files(fs: &dyn Fs, data: &Path, manifest: &Manifest) -> Result<Vec<usize>, Error> {
+    files_without(fs, data, manifest, |_| true)
+}
+
+/// Indexes of the files that no run may go on with: those that are missing, are no files or have another length, and those that have a
+/// second name. An earlier run linked these from the old database, and to write to them would be to write to it.
+pub(super) fn not_to_be_kept(fs: &dyn Fs, data: &Path, manifest: &Manifest) -> Result<Vec<usize>, Error> {
+    files_without(fs, data, manifest, |stat| !is_shared(stat))
+}
+
+fn files_without(fs: &dyn Fs, data: &Path, manifest: &Manifest, fit: impl Fn(&Stat) -> bool) -> Result<Vec<usize>, Error> {
     let mut unfit = Vec::new();
     for (index, file) in manifest.files().iter().enumerate() {
         let stat = stat_if_there(fs, &data.join(&file.path))?;
-        if !stat.is_some_and(|s| s.kind == Kind::File && s.len == file.bytes) {
+        if !stat.is_some_and(|s| s.kind == Kind::File && s.len == file.bytes && fit(&s)) {
             unfit.push(index);
         }
     }
@@ -55,6 +65,15 @@ pub(super) fn unfit_files(fs: &dyn Fs, data: &Path, manifest: &Manifest) -> Resu
 
 /// Refuses when the entries below `data` are not exactly those of the manifest: nothing unsigned may be put in place.
 pub(super) fn check_exact(fs: &dyn Fs, data: &Path, manifest: &Manifest) -> Result<(), Error> {
+    check_listed(fs, data, manifest)?;
+    match strangers(fs, data, manifest)?.into_iter().next() {
+        Some(path) => Err(Error::NotAsListed { path, what: "not in the manifest" }),
+        None => Ok(()),
+    }
+}
+
+/// Refuses when a file or directory of the manifest is missing below `data` or is something else.
+pub(super) fn check_listed(fs: &dyn Fs, data: &Path, manifest: &Manifest) -> Result<(), Error> {
     if let Some(index) = unfit_files(fs, data, manifest)?.first() {
         return Err(Error::NotAsListed { path: data.join(&manifest.files()[*index].path), what: "missing or of another length" });
     }
@@ -64,10 +83,7 @@ pub(super) fn check_exact(fs: &dyn Fs, data: &Path, manifest: &Manifest) -> Resu
             return Err(Error::NotAsListed { path, what: "not a directory" });
         }
     }
-    match strangers(fs, data, manifest)?.into_iter().next() {
-        Some(path) => Err(Error::NotAsListed { path, what: "not in the manifest" }),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// Entries below `data` that are not in the manifest; of a directory that is not, only the directory itself.
@@ -92,9 +108,24 @@ pub(super) fn strangers(fs: &dyn Fs, data: &Path, manifest: &Manifest) -> Result
 
 /// Entries that the snapshot owns and does not list, relative to `dir`: beside its subtrees, and in a mount point, others live.
 pub(super) fn owned_strangers(fs: &dyn Fs, dir: &Path, manifest: &Manifest) -> Result<Vec<String>, Error> {
-    let strangers = strangers(fs, dir, manifest)?;
-    let names = strangers.iter().map(|path| path.strip_prefix(dir).unwrap_or(path).to_string_lossy().into_owned());
-    Ok(names.filter(|path| owns(manifest, path)).collect())
+    let paths = owned_stranger_paths(fs, dir, manifest)?;
+    Ok(paths.iter().map(|path| path.to_string_lossy().into_owned()).collect())
+}
+
+/// The same, as paths relative to `dir`.
+pub(super) fn owned_stranger_paths(fs: &dyn Fs, dir: &Path, manifest: &Manifest) -> Result<Vec<PathBuf>, Error> {
+    let strangers = strangers(fs, dir, manifest)?.into_iter();
+    let paths = strangers.map(|path| path.strip_prefix(dir).map(Path::to_owned).unwrap_or(path));
+    let mut owned: Vec<PathBuf> = paths.filter(|path| owns(manifest, &path.to_string_lossy())).collect();
+    // A subtree of which the snapshot has nothing may lie in a directory of which it has nothing either.
+    for tree in manifest.about().subtrees.iter().flatten() {
+        let path = PathBuf::from(tree.as_str());
+        let is_listed = manifest.dirs().binary_search(tree).is_ok();
+        if !is_listed && !owned.contains(&path) && stat_if_there(fs, &dir.join(tree))?.is_some() {
+            owned.push(path);
+        }
+    }
+    Ok(owned)
 }
 
 fn owns(manifest: &Manifest, path: &str) -> bool {
@@ -125,7 +156,7 @@ pub(super) fn stat_if_there(fs: &dyn Fs, path: &Path) -> Result<Option<Stat>, Er
     }
 }
 
-fn make_dir(fs: &dyn Fs, path: &Path) -> Result<(), Error> {
+pub(super) fn make_dir(fs: &dyn Fs, path: &Path) -> Result<(), Error> {
     match stat_if_there(fs, path)? {
         Some(stat) if stat.kind == Kind::Dir => return Ok(()),
         Some(_) => fs.remove_file(path).map_err(Error::io("remove", path))?,
@@ -135,7 +166,7 @@ fn make_dir(fs: &dyn Fs, path: &Path) -> Result<(), Error> {
 }
 
 /// A new file of the right length, all hole. What was there may hold bytes of an unknown origin, so it goes.
-fn make_file(fs: &dyn Fs, data: &Path, file: &FileEntry) -> Result<(), Error> {
+pub(super) fn make_file(fs: &dyn Fs, data: &Path, file: &FileEntry) -> Result<(), Error> {
     let path = data.join(&file.path);
     fs.remove_tree(&path).map_err(Error::io("remove", &path))?;
     let opened = open_beneath(fs, data, &file.path, Open::CreateNew(FILE_MODE))?;
@@ -143,9 +174,23 @@ fn make_file(fs: &dyn Fs, data: &Path, file: &FileEntry) -> Result<(), Error> {
 }
 
 /// The same file with another length, as it is when a newer snapshot is built on the chunks of an older one.
-fn resize_file(fs: &dyn Fs, data: &Path, file: &FileEntry) -> Result<(), Error> {
-    let opened = open_beneath(fs, data, &file.path, Open::ReadWrite)?;
+pub(super) fn resize_file(fs: &dyn Fs, data: &Path, file: &FileEntry) -> Result<(), Error> {
+    let opened = open_own(fs, data, &file.path)?;
     opened.set_len(file.bytes).map_err(Error::io("set the length of", data.join(&file.path)))
+}
+
+/// Opens a file of a staging directory to write to it; refuses one that another directory shares.
+pub(super) fn open_own(fs: &dyn Fs, data: &Path, rel: &RelPath) -> Result<Arc<dyn File>, Error> {
+    let (file, path) = (open_beneath(fs, data, rel, Open::ReadWrite)?, data.join(rel));
+    if is_shared(&file.stat().map_err(Error::io("look at", &path))?) {
+        return Err(Error::NotAsListed { path, what: "also a file of another directory" });
+    }
+    Ok(file)
+}
+
+/// Whether a file has a second name, so that whoever writes to it writes to another directory too.
+pub(super) fn is_shared(file: &Stat) -> bool {
+    file.nlink > 1
 }
 
 /// Opens a file of the snapshot without following any link below `data`.

@@ -8,7 +8,7 @@ use std::{
 
 use super::{Error, layout};
 use crate::{
-    fs::{File, Fs, Open},
+    fs::{File, Fs},
     types::RelPath,
 };
 
@@ -37,7 +37,7 @@ impl OpenFiles {
         if let Some(file) = self.touch(index) {
             return Ok(file);
         }
-        let file = layout::open_beneath(&*self.fs, &self.root, path, Open::ReadWrite)?;
+        let file = layout::open_own(&*self.fs, &self.root, path)?;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.clock += 1;
         let now = state.clock;

@@ -111,16 +111,35 @@ impl Record {
     /// # Errors
     /// When the target cannot be looked at.
     pub fn is_untouched(&self, fs: &dyn Fs, manifest: &Manifest) -> Result<bool, Error> {
-        let path = self.folder.join("stats");
-        let stats = fs.read(&path, (manifest.files().len() * STAT_BYTES) as u64).map_err(Error::io("read", &path))?;
-        for (file, known) in manifest.files().iter().zip(stats.chunks(STAT_BYTES)) {
+        let stats = self.stats(fs, manifest)?;
+        for (index, file) in manifest.files().iter().enumerate() {
             let now = layout::stat_if_there(fs, &self.target.join(&file.path))?;
-            if now.is_none_or(|now| now.kind != Kind::File || encode(&now) != *known) {
+            if now.is_none_or(|now| !stats.is_unchanged(index, &now)) {
                 return Ok(false);
             }
         }
-        let complete = stats.len() == manifest.files().len() * STAT_BYTES;
-        Ok(complete && layout::owned_strangers(fs, &self.target, manifest)?.is_empty())
+        Ok(layout::owned_strangers(fs, &self.target, manifest)?.is_empty())
+    }
+
+    /// What the target's files were when the record was saved.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn stats(&self, fs: &dyn Fs, manifest: &Manifest) -> Result<Stats, Error> {
+        let path = self.folder.join("stats");
+        Ok(Stats(fs.read(&path, (manifest.files().len() * STAT_BYTES) as u64).map_err(Error::io("read", &path))?))
+    }
+}
+
+/// Lengths, times and inodes of a restored directory's files when it had just been put in place.
+#[derive(Debug)]
+pub struct Stats(Vec<u8>);
+
+impl Stats {
+    /// Whether file `index` of the manifest still has its length, time and inode.
+    #[must_use]
+    pub fn is_unchanged(&self, index: usize, now: &Stat) -> bool {
+        now.kind == Kind::File && self.0.chunks(STAT_BYTES).nth(index) == Some(&encode(now))
     }
 }
 

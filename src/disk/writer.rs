@@ -4,6 +4,8 @@
 //! (after a failed `fsync` the kernel may have dropped the pages), and ends the writer: the next run fetches its chunks again.
 
 use std::{
+    io,
+    ops::Range,
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -81,20 +83,56 @@ impl Writer {
         self.check_usable()?;
         let handle = self.files.get(file, &self.manifest.files()[file].path)?;
         self.put(file, chunk, &handle, bytes.bytes())?;
-        self.note(file, chunk, handle)
+        self.note(file, chunk..chunk + 1, bytes.bytes().len() as u64, handle)
     }
 
-    /// Makes sure that chunk `chunk` of file `file` reads as zeros, without using disk space where it is a hole already.
+    /// Makes sure that `chunks` of file `file` read as zeros, without using disk space where they are holes already.
     ///
     /// # Errors
     /// As [`Writer::write`].
-    pub fn write_hole(&self, file: usize, chunk: u64) -> Result<(), Error> {
+    pub fn write_holes(&self, file: usize, chunks: Range<u64>) -> Result<(), Error> {
         self.check_usable()?;
         let handle = self.files.get(file, &self.manifest.files()[file].path)?;
-        if self.may_hold_data(file, chunk, &handle)? {
-            self.put(file, chunk, &handle, &vec![0; self.shape(file).raw_len(chunk) as usize])?;
+        let mut zeros = Vec::new();
+        let (mut from, mut bytes) = (chunks.start, 0);
+        while let Some(chunk) = self.next_with_data(file, from..chunks.end, &handle)? {
+            zeros.resize(self.shape(file).raw_len(chunk) as usize, 0);
+            self.put(file, chunk, &handle, &zeros)?;
+            bytes += zeros.len() as u64;
+            from = chunk + 1;
         }
-        self.note(file, chunk, handle)
+        self.note(file, chunks, bytes, handle)
+    }
+
+    /// Makes file `file` what the open file `source` is, by sharing its blocks, and says whether the file system can. Nothing of it is
+    /// journaled before [`Writer::adopt`]; none of its chunks may have been written before.
+    ///
+    /// # Errors
+    /// As [`Writer::write`].
+    pub fn clone_file(&self, file: usize, source: &dyn File) -> Result<bool, Error> {
+        self.check_usable()?;
+        let handle = self.files.get(file, &self.manifest.files()[file].path)?;
+        let cloned = match handle.clone_from_file(source) {
+            Err(e) if matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+                return Err(Error::io("write", self.path(file))(e));
+            }
+            cloned => cloned.is_ok(),
+        };
+        // Whatever a failed clone left is written over: no chunk of it is journaled.
+        handle.set_len(self.manifest.files()[file].bytes).map_err(Error::io("set the length of", self.path(file)))?;
+        Ok(cloned)
+    }
+
+    /// Journals chunks of a cloned file once they are durable: they are known to be in it.
+    ///
+    /// # Errors
+    /// As [`Writer::write`].
+    pub fn adopt(&self, file: usize, chunks: &[u64]) -> Result<(), Error> {
+        self.check_usable()?;
+        let handle = self.files.get(file, &self.manifest.files()[file].path)?;
+        chunks
+            .iter()
+            .try_for_each(|chunk| self.note(file, *chunk..chunk + 1, u64::from(self.shape(file).raw_len(*chunk)), Arc::clone(&handle)))
     }
 
     /// Makes everything written so far durable and journals it.
@@ -131,17 +169,21 @@ impl Writer {
         self.data.join(&self.manifest.files()[file].path)
     }
 
-    fn may_hold_data(&self, file: usize, chunk: u64, handle: &Arc<dyn File>) -> Result<bool, Error> {
-        let start = self.manifest.about().chunk_size.offset_of(chunk);
-        let end = start + u64::from(self.shape(file).raw_len(chunk));
-        let data = handle.next_data(start).map_err(Error::io("look for holes in", self.path(file)))?;
-        Ok(data.is_some_and(|data| data.start < end))
+    /// The first of `chunks` that may hold data.
+    fn next_with_data(&self, file: usize, chunks: Range<u64>, handle: &Arc<dyn File>) -> Result<Option<u64>, Error> {
+        if chunks.is_empty() {
+            return Ok(None);
+        }
+        let chunk_size = self.manifest.about().chunk_size;
+        let data = handle.next_data(chunk_size.offset_of(chunks.start)).map_err(Error::io("look for holes in", self.path(file)))?;
+        let chunk = data.map(|data| data.start / u64::from(chunk_size.bytes()));
+        Ok(chunk.filter(|chunk| *chunk < chunks.end))
     }
 
-    /// Adds a written chunk to the batch, and ends the batch when it is due.
-    fn note(&self, file: usize, chunk: u64, handle: Arc<dyn File>) -> Result<(), Error> {
+    /// Adds chunks for which `written_bytes` were written to the batch, and ends the batch when it is due.
+    fn note(&self, file: usize, chunks: Range<u64>, written_bytes: u64, handle: Arc<dyn File>) -> Result<(), Error> {
         let mut batch = lock(&self.batch);
-        batch.add(file, chunk, u64::from(self.shape(file).raw_len(chunk)), handle);
+        batch.add(file, chunks, written_bytes, handle);
         let (bytes, age) = (batch.bytes, batch.age());
         drop(batch);
         if bytes >= self.settings.batch_bytes.saturating_mul(2) {
@@ -173,7 +215,7 @@ impl Writer {
         }
         self.staging.check_alive()?;
         self.sync(touched)?;
-        journal.append(&journal::ranges(chunks))
+        journal.append(&journal::merged(chunks))
     }
 
     fn sync(&self, touched: Touched) -> Result<(), Error> {
@@ -278,7 +320,7 @@ mod tests {
         }
         let journal = staging.start(&manifest, &id, &have).unwrap();
         let writer = Writer::new(Arc::clone(&fs), Arc::clone(&staging), manifest, journal, settings());
-        writer.write_hole(0, 1).unwrap();
+        writer.write_holes(0, 1..2).unwrap();
         writer.write(0, 3, &verified(&new[3 * 65_536..])).unwrap();
         writer.flush().unwrap();
         assert_eq!(fs.read(&staging.data().join("f"), 1 << 30).unwrap(), new);
@@ -294,9 +336,30 @@ mod tests {
         let staging = open(&fs, Path::new("/d/node"));
         let (journal, _) = staging.resume(&manifest, &Hash::of(b"id")).unwrap().unwrap();
         let writer = Writer::new(Arc::clone(&fs), Arc::clone(&staging), manifest, journal, settings());
-        (0..4).for_each(|chunk| writer.write_hole(0, chunk).unwrap());
+        writer.write_holes(0, 0..4).unwrap();
         writer.flush().unwrap();
         assert_eq!(fs.stat(&staging.data().join("f")).unwrap().allocated_bytes, 0);
+    }
+
+    #[test]
+    fn a_run_of_holes_replaces_only_the_data_that_lies_in_it() {
+        let memory = MemoryFs::new();
+        memory.create_dir(Path::new("/d"), 0o755).unwrap();
+        let fs: Arc<dyn Fs> = Arc::new(memory);
+        let manifest = Arc::new(manifest_of(&[("f", &[0; 400_000])]));
+        let staging = open(&fs, Path::new("/d/node"));
+        let (journal, _) = staging.resume(&manifest, &Hash::of(b"id")).unwrap().unwrap();
+        let path = staging.data().join("f");
+        for chunk in [1, 4, 6] {
+            fs.open(&path, Open::ReadWrite).unwrap().write_all_at(&[7; 1000], chunk * 65_536).unwrap();
+        }
+        let writer = Writer::new(Arc::clone(&fs), Arc::clone(&staging), manifest, journal, settings());
+        writer.write_holes(0, 0..6).unwrap();
+        writer.flush().unwrap();
+        let bytes = fs.read(&path, 1 << 20).unwrap();
+        assert!(bytes[..6 * 65_536].iter().all(|byte| *byte == 0));
+        assert!(bytes[6 * 65_536..].iter().any(|byte| *byte != 0));
+        assert_eq!(staging.resume(&manifest_of(&[("f", &[0; 400_000])]), &Hash::of(b"id")).unwrap().unwrap().1.ranges(0), [0..6]);
     }
 
     // ST-03

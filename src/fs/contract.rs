@@ -45,6 +45,16 @@ fn fails<T>(kind: ErrorKind, result: io::Result<T>) {
 }
 
 on_both! {
+    fn a_watch_syncs_and_is_content_when_nothing_failed(fs, dir) {
+        // None on a file system that does not tell of failures.
+        if let Some(watch) = fs.watch(dir).unwrap() {
+            put(fs, &dir.join("f"), b"x");
+            watch.sync().unwrap();
+            watch.sync().unwrap();
+        }
+        fails(ErrorKind::NotFound, fs.watch(&dir.join("absent")));
+    }
+
     fn reads_what_was_written(fs, dir) {
         let file = fs.open(&dir.join("f"), Open::CreateNew(0o640)).unwrap();
         file.write_all_at(b"hello", 3).unwrap();
@@ -198,6 +208,28 @@ on_both! {
         file.advise_done(0..10);
     }
 
+    fn a_clone_has_the_same_bytes_and_a_life_of_its_own(fs, dir) {
+        let source = fs.open(&dir.join("a"), Open::CreateNew(0o644)).unwrap();
+        source.write_all_at(&[1; 10_000], 0).unwrap();
+        let clone = fs.open(&dir.join("b"), Open::CreateNew(0o644)).unwrap();
+        clone.write_all_at(&[2; 20_000], 0).unwrap();
+        match clone.clone_from_file(&*source) {
+            Ok(()) => {}
+            // Not every file system can, and then nothing has happened.
+            Err(e) => {
+                assert_eq!((e.kind(), get(fs, &dir.join("b"))), (ErrorKind::Unsupported, vec![2; 20_000]));
+                return;
+            }
+        }
+        assert_eq!(get(fs, &dir.join("b")), [1; 10_000]);
+        source.write_all_at(&[3; 100], 5_000).unwrap();
+        clone.write_all_at(&[4; 100], 0).unwrap();
+        assert_eq!(get(fs, &dir.join("b")), [&[4; 100][..], &[1; 9_900]].concat());
+        assert_eq!(get(fs, &dir.join("a")), [&[1; 5_000][..], &[3; 100], &[1; 4_900]].concat());
+        let reader = fs.open(&dir.join("a"), Open::Read).unwrap();
+        assert!(reader.clone_from_file(&*clone).is_err(), "a file that is open for reading takes no clone");
+    }
+
     fn a_lock_excludes_everybody_else_until_it_is_dropped(fs, dir) {
         put(fs, &dir.join("f"), b"");
         for path in [dir.join("f"), dir.to_owned()] {
@@ -258,4 +290,14 @@ fn a_fifo_is_refused_and_does_not_hang() {
     rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
     fails(ErrorKind::InvalidInput, RealFs.open(&path, Open::Read));
     assert_eq!(RealFs.stat(&path).unwrap().kind, Kind::Special);
+}
+
+#[test]
+fn no_clone_leads_from_one_file_system_to_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, other) = (MemoryFs::new(), MemoryFs::new());
+    let source = one.open(Path::new("/f"), Open::CreateNew(0o644)).unwrap();
+    for clone in [other.open(Path::new("/f"), Open::CreateNew(0o644)), RealFs.open(&dir.path().join("f"), Open::CreateNew(0o644))] {
+        fails(ErrorKind::Unsupported, clone.unwrap().clone_from_file(&*source));
+    }
 }

@@ -14,6 +14,7 @@ mod memory;
 mod real;
 
 use std::{
+    any::Any,
     fmt::Debug,
     io,
     ops::Range,
@@ -23,7 +24,7 @@ use std::{
 
 use crate::types::RelPath;
 
-pub use memory::MemoryFs;
+pub use memory::{MemoryFs, Unsynced};
 pub use real::RealFs;
 
 /// What an entry of a directory is.
@@ -115,7 +116,7 @@ pub struct Space {
 pub trait Lock: Debug + Send + Sync {}
 
 /// An open file.
-pub trait File: Debug + Send + Sync {
+pub trait File: Any + Debug + Send + Sync {
     /// Reads up to `buf.len()` bytes at `offset`; 0 at the end.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
 
@@ -161,6 +162,11 @@ pub trait File: Debug + Send + Sync {
     /// nor content. [`io::ErrorKind::Unsupported`] where the file system cannot.
     fn allocate(&self, range: Range<u64>) -> io::Result<()>;
 
+    /// Makes this file the same bytes as `source`, and as long, by sharing its blocks (`FICLONE`): takes neither time nor space until one
+    /// of the two is written to, and neither ever shows what is written to the other. [`io::ErrorKind::Unsupported`], with nothing
+    /// changed, where the file system cannot or the two lie on different ones; after any other error the content may be either.
+    fn clone_from_file(&self, source: &dyn File) -> io::Result<()>;
+
     /// The next range at or after `offset` that may hold data (`SEEK_DATA`, `SEEK_HOLE`); `None` when
     /// only a hole follows. A file system without holes answers the rest of the file.
     fn next_data(&self, offset: u64) -> io::Result<Option<Range<u64>>>;
@@ -179,6 +185,18 @@ pub trait File: Debug + Send + Sync {
 
     /// Says that the range is not needed in the page cache any more.
     fn advise_done(&self, _range: Range<u64>) {}
+
+    /// Whether the byte at `offset` is in the page cache; also where nobody knows.
+    fn is_cached(&self, _offset: u64) -> bool {
+        true
+    }
+}
+
+/// A file system that is watched for writes that fail.
+pub trait Watch: Debug + Send + Sync {
+    /// Makes everything on the file system durable, as [`Fs::sync_fs`] does. Fails when any write to the disk has failed since the last
+    /// call, or since the watch began, whichever file it was of. A failure is told once.
+    fn sync(&self) -> io::Result<()>;
 }
 
 /// A file system. See the module documentation for what all implementations promise.
@@ -235,8 +253,11 @@ pub trait Fs: Debug + Send + Sync + 'static {
     /// Makes the names in a directory durable (`fsync` of the directory).
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
 
-    /// Makes everything on the file system that holds `path` durable (`syncfs`).
+    /// Makes everything on the file system that holds `path` durable (`syncfs`). May keep quiet about writes that failed: see [`Fs::watch`].
     fn sync_fs(&self, path: &Path) -> io::Result<()>;
+
+    /// Begins to watch the file system that holds `path`; `None` where the system does not tell of every write that fails.
+    fn watch(&self, path: &Path) -> io::Result<Option<Box<dyn Watch>>>;
 
     /// Room on the file system that holds `path`.
     fn space(&self, path: &Path) -> io::Result<Space>;

@@ -1,6 +1,8 @@
-//! What else can be done with published snapshots: list, show, export, serve.
+//! What else can be done with published snapshots: list, show, diff, export, mirror, serve.
 
+pub mod diff;
 pub mod export;
 pub mod list;
+pub mod mirror;
 pub mod serve;
 pub mod show;

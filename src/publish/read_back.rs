@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::{Error, snapshot::Chosen, targets::Targets};
 use crate::{
+    catalog::check_object,
     format::key,
     progress::{Event, Phase, Progress},
-    store::{self, ErrorKind},
-    types::{Hash, ObjectKey},
+    store,
 };
 
 /// Makes every store durable and reads a sample of what this run put there, and the manifest, from each. A store that does not give
@@ -28,21 +28,9 @@ pub(super) async fn check(targets: &Targets, chosen: &Chosen, progress: &Arc<dyn
 
 async fn check_one(targets: &Targets, index: usize, chosen: &Chosen) -> Result<(), store::Error> {
     let target = targets.get(index);
-    let manifest = key::manifest(&chosen.id());
-    check_object(target, &manifest, chosen.manifest_bytes()).await?;
-    for object in target.sample() {
-        check_object(target, &object, key::MANIFEST_MAX_BYTES).await?;
+    check_object(&target.store, &key::manifest(&chosen.id()), chosen.manifest_bytes()).await?;
+    for object in target.sample().objects() {
+        check_object(&target.store, object, key::MANIFEST_MAX_BYTES).await?;
     }
     Ok(())
-}
-
-async fn check_object(target: &super::targets::Target, object: &ObjectKey, max_bytes: u64) -> Result<(), store::Error> {
-    let bytes = target.store.get(object, max_bytes).await?;
-    let found = Hash::of(&bytes).to_string();
-    // An object's name is the hash of its bytes.
-    if object.as_str().ends_with(&found) {
-        return Ok(());
-    }
-    let reason = format!("does not give back what was put: its bytes hash to {found}");
-    Err(store::Error::new(ErrorKind::Conflict, target.store.name(), "read back", object.as_str(), reason))
 }

@@ -1,23 +1,18 @@
 //! The stores of a run: each goes on alone when another fails.
 
-use std::{
-    collections::BTreeSet,
-    sync::{
-        Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Mutex,
+    atomic::{AtomicU64, Ordering},
 };
 
 use bytes::Bytes;
 
 use super::{Error, StoreSummary, plan::StoreSet};
 use crate::{
+    catalog::Sample,
     store::{self, DynWriteStore, Put},
     types::{Hash, ObjectKey},
 };
-
-/// Objects of a store that are read back.
-const SAMPLE_OBJECTS: usize = 32;
 
 /// All stores of a run.
 #[derive(Debug)]
@@ -44,8 +39,7 @@ pub(super) struct Target {
     objects: AtomicU64,
     bytes: AtomicU64,
     failure: Mutex<Option<store::Error>>,
-    /// Objects that were put, the lowest names first: hashes are as good as drawn by lot.
-    sample: Mutex<BTreeSet<ObjectKey>>,
+    sample: Mutex<Sample>,
 }
 
 impl Targets {
@@ -161,18 +155,12 @@ impl Target {
     }
 
     /// Some of the objects that this run made there.
-    pub(super) fn sample(&self) -> BTreeSet<ObjectKey> {
+    pub(super) fn sample(&self) -> Sample {
         self.sample.lock().expect("no holder of this lock panics").clone()
     }
 
     fn count(&self, key: &ObjectKey, bytes: usize) {
-        let mut sample = self.sample.lock().expect("no holder of this lock panics");
-        if sample.len() < SAMPLE_OBJECTS {
-            sample.insert(key.clone());
-        } else if sample.last().is_some_and(|last| key < last) {
-            sample.pop_last();
-            sample.insert(key.clone());
-        }
+        self.sample.lock().expect("no holder of this lock panics").add(key);
         self.objects.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::{
     Error, Options, blocking,
     carry_over::carry_over,
+    in_place,
     lists::Lists,
+    local::Local,
     pipeline::{self, Moved},
     place::Place,
     snapshot::Snapshot,
@@ -14,6 +16,7 @@ use crate::{
     disk::{
         have::Have,
         journal::Journal,
+        mode::Purpose,
         staging::{Owned, Staging},
         verify,
         writer::{Settings, Writer},
@@ -26,17 +29,22 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Build {
     pub(super) staging: Arc<Staging>,
-    journal: Journal,
-    have: Have,
-    lists: Lists,
+    pub(super) journal: Journal,
+    pub(super) have: Have,
+    pub(super) lists: Lists,
 }
 
 impl Build {
     /// Pins the staging directory, durably, and finds out what it holds.
     pub(super) async fn pin(options: &Arc<Options>, place: Place, snapshot: &Snapshot, sources: &Arc<Sources>) -> Result<Self, Error> {
         options.progress.event(Event::Phase { phase: Phase::Plan, total_bytes: None });
-        let (staging, pinned) = open_staging(options, place, snapshot).await?;
+        let in_place = place.is_in_place(options, snapshot).await?;
+        let (staging, pinned) = open_staging(options, place, snapshot, in_place).await?;
         let lists = Lists { staging: Arc::clone(&staging), sources: Arc::clone(sources) };
+        if in_place {
+            let (journal, have) = in_place::begin(options, &lists, snapshot).await?;
+            return Ok(Self { staging, journal, have, lists });
+        }
         let carried = match pinned {
             Some(old) if old.id() == snapshot.id() => None,
             Some(old) => Some(carry_over(options, &lists, &old, snapshot).await?),
@@ -50,7 +58,12 @@ impl Build {
     }
 
     /// Brings every missing chunk into staging, verified, durable and journaled.
-    pub(super) async fn fetch_all(self, options: &Arc<Options>, snapshot: &Snapshot) -> Result<(Arc<Staging>, Moved, Vec<Report>), Error> {
+    pub(super) async fn fetch_all(
+        self,
+        options: &Arc<Options>,
+        snapshot: &Snapshot,
+        local: Arc<Local>,
+    ) -> Result<(Arc<Staging>, Moved, Vec<Report>), Error> {
         options.progress.event(Event::Phase { phase: Phase::Transfer, total_bytes: Some(snapshot.manifest.totals().bytes) });
         let Self { staging, journal, have, lists } = self;
         let (fs, manifest) = (Arc::clone(&options.fs), Arc::clone(&snapshot.manifest));
@@ -60,6 +73,7 @@ impl Build {
             manifest,
             have,
             lists,
+            local,
             sources: Arc::clone(&sources),
             writer: Arc::new(writer),
             threads: options.threads,
@@ -74,7 +88,12 @@ impl Build {
 
 /// The staging directory of an earlier run with the snapshot it is pinned to, or a new one. What is to be discarded goes now, when
 /// nothing can refuse the run any more.
-async fn open_staging(options: &Arc<Options>, mut place: Place, snapshot: &Snapshot) -> Result<(Arc<Staging>, Option<Snapshot>), Error> {
+async fn open_staging(
+    options: &Arc<Options>,
+    mut place: Place,
+    snapshot: &Snapshot,
+    in_place: bool,
+) -> Result<(Arc<Staging>, Option<Snapshot>), Error> {
     let owned = if snapshot.manifest.about().subtrees.is_some() { Owned::Subtrees } else { Owned::Whole };
     if place.staging.as_ref().is_some_and(|staging| !staging.suits(owned)) {
         place.pin = None;
@@ -85,7 +104,8 @@ async fn open_staging(options: &Arc<Options>, mut place: Place, snapshot: &Snaps
         return Ok((staging, pinned));
     }
     let (fs, target) = (Arc::clone(&options.fs), place.target);
-    Ok((Arc::new(blocking(move || Staging::open(fs, &target, owned)).await?), None))
+    let open = move || if in_place { Staging::open_in_place(fs, &target, Purpose::Restore) } else { Staging::open(fs, &target, owned) };
+    Ok((Arc::new(blocking(open).await?), None))
 }
 
 /// Starts on a snapshot that the staging directory was not pinned to before.

@@ -27,6 +27,14 @@ pub enum Error {
     /// No source was given.
     #[error("no source to restore from")]
     NoSources,
+    /// A directory that cannot be meant as a seed.
+    #[error("{} is refused as a seed: {why}", path.display())]
+    Seed {
+        /// The directory.
+        path: PathBuf,
+        /// Why, as a clause.
+        why: &'static str,
+    },
     /// Some chunks could not be had from any source; all others are kept.
     #[error("{count} chunks could not be had from any source: {}", named.join("; "))]
     Chunks {

@@ -8,12 +8,17 @@ mod build;
 mod carry_over;
 mod error;
 mod finish;
+mod found;
+mod in_place;
 mod lists;
+mod local;
 mod pipeline;
 mod place;
 pub mod plan;
+mod repair;
 mod snapshot;
 mod successor;
+mod survey;
 pub mod verify;
 
 use std::{
@@ -26,6 +31,7 @@ use serde::Serialize;
 use tokio::sync::OnceCell;
 
 use build::Build;
+use local::Local;
 use pipeline::Moved;
 use place::Place;
 use snapshot::Snapshot;
@@ -72,6 +78,7 @@ async fn restore(options: &Arc<Options>, state: &StateDir, engine: &OnceCell<Arc
         place.remove_unpinned().await?;
         return Ok(told(&snapshot, Outcome::AlreadyRestored));
     }
+    let local = Arc::new(Local::find(&options, &target).await?);
     // 2. Which snapshot: the pinned one of the partial restore, else the head of the channel and its manifest.
     let snapshot = until_stopped(options, snapshot::choose(options, state, &place)).await?;
     if place.holds(&snapshot.id()) {
@@ -79,16 +86,17 @@ async fn restore(options: &Arc<Options>, state: &StateDir, engine: &OnceCell<Arc
         return Ok(told(&snapshot, Outcome::AlreadyRestored));
     }
     // 3. Refuse before the first data byte: target not empty or in use, no space.
-    place.check(options, &snapshot).await?;
+    place.check(options, &snapshot, &local).await?;
     if options.dry_run {
-        return Ok(told(&snapshot, Outcome::DryRun));
+        let most_to_fetch_bytes = Some(local.most_to_fetch(&snapshot.manifest).await?);
+        return Ok(Summary { most_to_fetch_bytes, ..told(&snapshot, Outcome::DryRun) });
     }
     let incomplete = |error: Error| error.or_incomplete(&snapshot.id());
     // 4. Pin: a later run continues this snapshot.
     let sources = engine.get_or_init(|| open_engine(options)).await;
     let build = until_stopped(options, Build::pin(options, place, &snapshot, sources)).await.map_err(incomplete)?;
     // 5. and 6. Plan, fetch, verify, write, journal.
-    let (staging, moved, reports) = build.fetch_all(options, &snapshot).await.map_err(incomplete)?;
+    let (staging, moved, reports) = build.fetch_all(options, &snapshot, local).await.map_err(incomplete)?;
     // 7. Put it in place.
     finish::put_in_place(options, staging, &snapshot).await?;
     Ok(snapshot.summary(&target, Outcome::Restored, moved, reports, started))
@@ -137,6 +145,10 @@ pub struct Options {
     pub partial: Partial,
     /// Owner of the restored files, when not this user.
     pub owner: Option<Owner>,
+    /// Directories whose bytes may be used, at the same path and offset.
+    pub seeds: Vec<PathBuf>,
+    /// Read local files instead of believing the records of their directories.
+    pub rehash: bool,
     /// Say what would happen, and stop before the first write.
     pub dry_run: bool,
     /// Budget for frames and chunks in flight, bytes.
@@ -170,6 +182,8 @@ pub enum Existing {
     Replace,
     /// Swap it out when the new one is complete, and keep it beside it.
     ReplaceKeepingOld,
+    /// Overwrite it chunk by chunk. Until that is complete there is neither the old nor the new.
+    InPlace,
 }
 
 /// What to do with a partial restore.
@@ -209,11 +223,13 @@ pub struct Summary {
     pub files: u64,
     /// Length of all files, bytes.
     pub bytes: u64,
+    /// The most that sources would have to send, bytes; of a dry run only.
+    pub most_to_fetch_bytes: Option<u64>,
     /// Bytes that came from sources, as sent.
     pub fetched_bytes: u64,
     /// Raw bytes that were there already and verified: an earlier run's, or local files'.
     pub reused_bytes: u64,
-    /// Raw bytes written.
+    /// Raw bytes that came from sources and were written.
     pub written_bytes: u64,
     /// Bytes in holes.
     pub hole_bytes: u64,

@@ -2,9 +2,11 @@
 //!
 //! One task plans file by file, lanes (tasks) fetch, threads verify and write. A lane holds one body at a time and a thread one
 //! chunk, so memory is (lanes + threads) × chunk size, whatever the size of the snapshot. A chunk that no source can
-//! deliver does not stop the others: they are written and journaled first.
+//! deliver does not stop the others: they are written and journaled first. Chunks that local files may have go to as many threads more,
+//! and on to the lanes where they do not.
 
 use std::{
+    ops::Range,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -17,15 +19,17 @@ use tokio::{sync::oneshot, task::JoinSet};
 
 use super::{
     Error,
+    found::{self, Found, Taking},
     lists::Lists,
-    plan::{ChunkPlan, plan_chunk},
+    local::Local,
+    plan::{ChunkPlan, TakenFrom, plan_chunk},
 };
 use crate::{
     disk::{self, have::Have, writer::Writer},
     format::{
         chunk::{self, ChunkError},
         frame::Decoder,
-        list::{FileShape, segment_of},
+        list::{FileShape, SEGMENT_ROWS},
         manifest::Manifest,
         row::Row,
     },
@@ -53,6 +57,7 @@ pub(super) struct Context {
     pub(super) manifest: Arc<Manifest>,
     pub(super) have: Have,
     pub(super) lists: Lists,
+    pub(super) local: Arc<Local>,
     pub(super) sources: Arc<Sources>,
     pub(super) writer: Arc<Writer>,
     pub(super) threads: usize,
@@ -76,11 +81,19 @@ pub(super) struct Moved {
 
 /// One chunk to be fetched.
 #[derive(Clone, Copy, Debug)]
-struct Job {
-    file: usize,
-    index: u64,
-    row: Row,
+pub(super) struct Job {
+    pub(super) file: usize,
+    pub(super) index: u64,
+    pub(super) row: Row,
     raw_len: u32,
+}
+
+/// Where planned chunks go.
+struct Routes {
+    /// To the lanes.
+    jobs: Sender<Job>,
+    /// To the threads that read local files.
+    takings: Sender<Taking>,
 }
 
 /// A body on its way to the threads, and the way back.
@@ -102,12 +115,14 @@ enum Verdict {
 
 /// Counts and losses that all lanes share.
 #[derive(Debug, Default)]
-struct Shared {
+pub(super) struct Shared {
     written_bytes: AtomicU64,
+    /// Of local files.
+    pub(super) reused_bytes: AtomicU64,
     retries: AtomicU64,
     losses: Mutex<Losses>,
     /// Ends all lanes when one fails for a reason that another source cannot heal.
-    failed: Stop,
+    pub(super) failed: Stop,
 }
 
 /// Chunks that no source could deliver.
@@ -126,9 +141,9 @@ struct Losses {
 pub(super) async fn run(context: Context) -> Result<Moved, Error> {
     let (context, shared, ended) = (Arc::new(context), Arc::new(Shared::default()), Stop::new());
     let ticker = tokio::spawn(tick(Arc::clone(&context), Arc::clone(&shared), ended.clone()));
-    let (jobs, stages) = start_stages(&context, &shared);
+    let (routes, stages) = start_stages(&context, &shared);
     let planned = tokio::select! {
-        planned = plan_all(&context, jobs) => planned,
+        planned = plan_all(&context, routes) => planned,
         () = context.stop.wait() => Err(Error::Interrupted),
         () = shared.failed.wait() => Ok(Moved::default()),
     };
@@ -145,14 +160,18 @@ pub(super) async fn run(context: Context) -> Result<Moved, Error> {
     shared.refuse_losses()?;
     moved.written_bytes = shared.written_bytes.load(Ordering::Relaxed);
     moved.retries = shared.retries.load(Ordering::Relaxed);
-    Ok(moved)
+    moved.reused_bytes += shared.reused_bytes.load(Ordering::Relaxed);
+    // A chunk that went astray between two stages must not look like a complete snapshot.
+    let accounted = moved.reused_bytes + moved.written_bytes + moved.hole_bytes;
+    if accounted == context.manifest.totals().bytes { Ok(moved) } else { Err(Error::WorkerDied) }
 }
 
 /// Starts the lanes and the threads behind them; they end when no job comes any more.
-fn start_stages(context: &Arc<Context>, shared: &Arc<Shared>) -> (Sender<Job>, Stages) {
+fn start_stages(context: &Arc<Context>, shared: &Arc<Shared>) -> (Routes, Stages) {
     let threads = context.threads.clamp(1, MAX_THREADS);
     let (jobs, waiting_jobs) = async_channel::bounded(lanes(context) as usize);
     let (deliveries, waiting_deliveries) = async_channel::bounded(threads);
+    let (takings, waiting_takings) = async_channel::bounded(threads);
     let mut stages = JoinSet::new();
     for _ in 0..threads {
         let (context, waiting) = (Arc::clone(context), waiting_deliveries.clone());
@@ -161,10 +180,14 @@ fn start_stages(context: &Arc<Context>, shared: &Arc<Shared>) -> (Sender<Job>, S
             Ok(())
         });
     }
+    for _ in (0..threads).filter(|_| !context.local.is_empty()) {
+        let (context, shared, waiting, jobs) = (Arc::clone(context), Arc::clone(shared), waiting_takings.clone(), jobs.clone());
+        stages.spawn_blocking(move || found::take_all(&context, &shared, &waiting, &jobs));
+    }
     for _ in 0..lanes(context) {
         stages.spawn(lane(Arc::clone(context), Arc::clone(shared), waiting_jobs.clone(), deliveries.clone()));
     }
-    (jobs, Stages(stages))
+    (Routes { jobs, takings }, Stages(stages))
 }
 
 /// The lanes and threads of a run.
@@ -214,24 +237,23 @@ fn lanes(context: &Context) -> u64 {
 }
 
 /// Walks the manifest and says what to fetch; lists are fetched as their files come up.
-async fn plan_all(context: &Context, jobs: Sender<Job>) -> Result<Moved, Error> {
+async fn plan_all(context: &Context, routes: Routes) -> Result<Moved, Error> {
     let mut moved = Moved::default();
     for (position, file) in context.manifest.files().iter().enumerate() {
         let shape = FileShape::new(file.bytes, context.manifest.about().chunk_size);
-        if context.have.is_complete(position) {
+        let is_complete = context.have.is_complete(position);
+        let mut found = if is_complete { Found::nothing(shape) } else { context.local.look_for(context, position).await? };
+        if is_complete || found.is_whole {
             moved.reused_bytes += file.bytes;
             context.progress.event(Event::Done { bytes: file.bytes });
             context.lists.keep_all(file).await?;
             continue;
         }
-        let mut rows = Vec::new();
-        for index in 0..shape.chunks() {
-            let (segment, place) = segment_of(index);
-            if place == 0 {
-                rows = context.lists.rows(file, shape, segment).await?;
-            }
-            let job = Job { file: position, index, row: rows[place as usize], raw_len: shape.raw_len(index) };
-            if !plan_one(context, &job, &mut moved, &jobs).await? {
+        for first in (0..shape.chunks()).step_by(SEGMENT_ROWS as usize) {
+            let rows = context.lists.rows(file, shape, first / SEGMENT_ROWS).await?;
+            found.enter(context, position, first / SEGMENT_ROWS, &rows).await?;
+            let segment = SegmentJobs { file: position, shape, first, rows: &rows };
+            if !plan_segment(context, &segment, &found, &mut moved, &routes).await? {
                 return Ok(moved);
             }
         }
@@ -239,29 +261,103 @@ async fn plan_all(context: &Context, jobs: Sender<Job>) -> Result<Moved, Error> 
     Ok(moved)
 }
 
-/// Plans one chunk; says `false` when nobody fetches any more.
-async fn plan_one(context: &Context, job: &Job, moved: &mut Moved, jobs: &Sender<Job>) -> Result<bool, Error> {
-    let bytes = u64::from(job.raw_len);
-    match plan_chunk(&job.row, context.have.contains(job.file, job.index)) {
-        ChunkPlan::Have => moved.reused_bytes += bytes,
-        ChunkPlan::Hole => {
-            write_hole(context, job).await?;
-            moved.hole_bytes += bytes;
-        }
-        ChunkPlan::Fetch => {
-            return tokio::select! {
-                sent = jobs.send(*job) => Ok(sent.is_ok()),
-                () = context.stop.wait() => Err(Error::Interrupted),
-            };
-        }
+/// The chunks of one list segment.
+struct SegmentJobs<'a> {
+    file: usize,
+    shape: FileShape,
+    /// Index of the first row's chunk.
+    first: u64,
+    rows: &'a [Row],
+}
+
+impl SegmentJobs<'_> {
+    fn plan(&self, context: &Context, index: u64) -> ChunkPlan {
+        plan_chunk(&self.rows[(index - self.first) as usize], context.have.contains(self.file, index))
     }
-    context.progress.event(Event::Done { bytes });
+
+    /// The chunks from `index` on that have the same plan, as far as the segment goes.
+    fn run(&self, context: &Context, index: u64) -> Range<u64> {
+        let (plan, end) = (self.plan(context, index), self.first + self.rows.len() as u64);
+        let same = (index + 1..end).find(|next| self.plan(context, *next) != plan);
+        index..same.unwrap_or(end)
+    }
+
+    fn job(&self, index: u64) -> Job {
+        Job { file: self.file, index, row: self.rows[(index - self.first) as usize], raw_len: self.shape.raw_len(index) }
+    }
+
+    fn bytes(&self, chunks: &Range<u64>) -> u64 {
+        chunks.clone().map(|index| u64::from(self.shape.raw_len(index))).sum()
+    }
+}
+
+/// Plans the chunks of a segment, run by run: a sparse file of terabytes is a few runs. Says `false` when nobody fetches any more.
+async fn plan_segment(
+    context: &Context,
+    segment: &SegmentJobs<'_>,
+    found: &Found,
+    moved: &mut Moved,
+    routes: &Routes,
+) -> Result<bool, Error> {
+    let mut index = segment.first;
+    while index < segment.first + segment.rows.len() as u64 {
+        let run = segment.run(context, index);
+        index = run.end;
+        let bytes = segment.bytes(&run);
+        match segment.plan(context, run.start) {
+            ChunkPlan::Have => moved.reused_bytes += bytes,
+            ChunkPlan::Hole => {
+                write_holes(context, segment.file, run).await?;
+                moved.hole_bytes += bytes;
+            }
+            ChunkPlan::Bring => {
+                if !bring_run(context, run.map(|index| segment.job(index)), found, moved, routes).await? {
+                    return Ok(false);
+                }
+                continue;
+            }
+        }
+        context.progress.event(Event::Done { bytes });
+    }
     Ok(true)
 }
 
-async fn write_hole(context: &Context, job: &Job) -> Result<(), Error> {
-    let (writer, file, index) = (Arc::clone(&context.writer), job.file, job.index);
-    tokio::task::spawn_blocking(move || writer.write_hole(file, index)).await.map_err(|_| Error::WorkerDied)??;
+/// Says where each chunk of a run comes from; `false` when nobody brings any more.
+async fn bring_run(
+    context: &Context,
+    run: impl Iterator<Item = Job>,
+    found: &Found,
+    moved: &mut Moved,
+    routes: &Routes,
+) -> Result<bool, Error> {
+    for job in run {
+        let sent = match found.plan(&job) {
+            TakenFrom::Clone => {
+                moved.reused_bytes += u64::from(job.raw_len);
+                context.progress.event(Event::Done { bytes: u64::from(job.raw_len) });
+                true
+            }
+            TakenFrom::Local(order) => sent(context, routes.takings.send(found.take(&job, order))).await?,
+            TakenFrom::Source => sent(context, routes.jobs.send(job)).await?,
+        };
+        if !sent {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Waits until a stage takes a chunk; says `false` when the stage has ended.
+async fn sent<T>(context: &Context, sending: impl Future<Output = Result<(), async_channel::SendError<T>>>) -> Result<bool, Error> {
+    tokio::select! {
+        sent = sending => Ok(sent.is_ok()),
+        () = context.stop.wait() => Err(Error::Interrupted),
+    }
+}
+
+async fn write_holes(context: &Context, file: usize, chunks: Range<u64>) -> Result<(), Error> {
+    let writer = Arc::clone(&context.writer);
+    tokio::task::spawn_blocking(move || writer.write_holes(file, chunks)).await.map_err(|_| Error::WorkerDied)??;
     Ok(())
 }
 

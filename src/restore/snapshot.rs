@@ -66,7 +66,7 @@ async fn continue_pinned(options: &Arc<Options>, state: &StateDir, pinned: Snaps
     Ok(pinned)
 }
 
-async fn discover(options: &Options, state: &StateDir) -> Result<Snapshot, Error> {
+pub(super) async fn discover(options: &Options, state: &StateDir) -> Result<Snapshot, Error> {
     let patient = patient_sources(options);
     let when = options.when.as_ref().unwrap_or(&When::Latest);
     options.progress.event(Event::Phase { phase: Phase::Discover, total_bytes: None });
@@ -137,6 +137,7 @@ impl Snapshot {
             outcome,
             files: totals.files,
             bytes: totals.bytes,
+            most_to_fetch_bytes: None,
             fetched_bytes: sources.iter().map(|source| source.bytes).sum(),
             reused_bytes: moved.reused_bytes,
             written_bytes: moved.written_bytes,

@@ -107,6 +107,8 @@ mod tests {
             sources: Vec::new(),
             target: "/restored".into(),
             existing: Existing::Refuse,
+            seeds: Vec::new(),
+            rehash: false,
             partial: Partial::Continue,
             owner: None,
             dry_run: false,

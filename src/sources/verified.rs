@@ -14,7 +14,7 @@ use crate::{
         manifest::{FileEntry, Layout},
         row::Row,
     },
-    types::{Hash, RelPath},
+    types::{Hash, ObjectKey, RelPath},
 };
 
 /// The rows of a file that cannot be had.
@@ -65,13 +65,28 @@ impl Sources {
     /// # Errors
     /// As [`Sources::fetch`].
     pub async fn list(&self, id: Hash) -> Result<Vec<u8>, Exhausted> {
-        let want = Want::plain(key::list(&id), key::LIST_MAX_BYTES);
-        let (mut attempts, mut bytes) = (Attempts::default(), Vec::new());
+        self.named(key::list(&id), key::LIST_MAX_BYTES, id).await
+    }
+
+    /// The frame of a chunk as it is stored, whose bytes hash to its name. It is not decoded: for whoever passes it on.
+    ///
+    /// # Errors
+    /// As [`Sources::fetch`].
+    pub async fn frame(&self, id: Hash, bytes: u32) -> Result<Vec<u8>, Exhausted> {
+        self.named(key::chunk(&id), u64::from(bytes), id).await
+    }
+
+    /// An object of one form whose name is the hash of its bytes.
+    async fn named(&self, object: ObjectKey, max_bytes: u64, id: Hash) -> Result<Vec<u8>, Exhausted> {
+        let want = Want::plain(object, max_bytes);
+        let mut attempts = Attempts::default();
         loop {
-            let origin = self.fetch(&want, &mut attempts, &mut bytes).await?;
-            match Hash::of(&bytes) {
-                found if found == id => return Ok(bytes),
-                found => self.reject(origin, &mut attempts, &format!("list {id} does not match its hash: found {found}")),
+            let mut body = Vec::new();
+            let origin = self.fetch(&want, &mut attempts, &mut body).await?;
+            match tokio::task::spawn_blocking(move || (Hash::of(&body), body)).await {
+                Ok((found, body)) if found == id => return Ok(body),
+                Ok((found, _)) => self.reject(origin, &mut attempts, &format!("object {id} does not match its hash: found {found}")),
+                Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
             }
         }
     }

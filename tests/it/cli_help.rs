@@ -14,9 +14,25 @@ fn help_shows_examples_first_and_the_commands_below() {
     assert!(help.starts_with("Examples:\n"), "{help}");
     let (examples, usage) = (help.find("Examples:").unwrap(), help.find("Usage: qsync").unwrap());
     assert!(examples < usage);
-    for verb in
-        ["init", "publish", "restore", "verify", "list", "show", "export", "serve", "key", "root", "head", "trust", "config", "completions"]
-    {
+    for verb in [
+        "init",
+        "publish",
+        "restore",
+        "verify",
+        "list",
+        "show",
+        "diff",
+        "export",
+        "mirror",
+        "serve",
+        "key",
+        "root",
+        "head",
+        "trust",
+        "config",
+        "completions",
+        "man",
+    ] {
         assert!(help.contains(&format!("\n  {verb} ")), "{verb} is missing in\n{help}");
     }
 }
@@ -66,6 +82,26 @@ fn bash_can_parse_its_completions() {
     let mut bash = Command::new("bash").arg("-n").stdin(Stdio::piped()).spawn().unwrap();
     bash.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
     assert!(bash.wait().unwrap().success());
+}
+
+#[test]
+fn the_manual_has_a_page_for_the_whole_and_one_for_each_command() {
+    let home = tempfile::tempdir().unwrap();
+    let page = Qsync::at_home(home.path(), &["man"]).stdout();
+    assert!(page.contains(".TH qsync 1") && page.contains("qsync\\-mirror(1)"), "{page}");
+    assert_eq!(Qsync::at_home(home.path(), &["man", "deep/pages"]).stdout(), "");
+    let mut pages: Vec<_> =
+        std::fs::read_dir(home.path().join("deep/pages")).unwrap().map(|page| page.unwrap().file_name().into_string().unwrap()).collect();
+    pages.sort();
+    for name in ["qsync.1", "qsync-diff.1", "qsync-mirror.1", "qsync-trust-reset.1"] {
+        assert!(pages.iter().any(|page| page == name), "{name} is missing: {pages:?}");
+    }
+    let restore = std::fs::read_to_string(home.path().join("deep/pages/qsync-restore.1")).unwrap();
+    assert!(restore.contains(".SH EXAMPLES\n.nf\n  qsync restore "), "{restore}");
+    assert!(restore.contains("QSYNC_MEMORY") && restore.contains(".TH qsync-restore 1"), "{restore}");
+    std::fs::write(home.path().join("file"), "").unwrap();
+    let refused = Qsync::at_home(home.path(), &["man", "file"]).fails_with(1);
+    assert!(refused.contains("cannot write manual pages to file"), "{refused}");
 }
 
 // CR-06

@@ -53,15 +53,18 @@ fn is_id(word: &str) -> bool {
     word.split_once('-').is_some_and(|(group, rest)| GROUPS.iter().any(|(name, _)| *name == group) && number(rest))
 }
 
-/// Every source file that is compiled: all of `src`, and those of `tests/it` whose module is declared.
+/// Every source file that is compiled: all of `src`, and those of the two test programs whose module is declared.
 fn sources() -> BTreeMap<PathBuf, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let main = include_str!("main.rs");
+    let programs = [("tests/it", include_str!("main.rs")), ("tests/live", include_str!("../live/main.rs"))];
     let declared = |file: &Path| {
-        let first = file.strip_prefix(root.join("tests/it")).ok().and_then(|below| below.iter().next()?.to_str());
-        first.is_none_or(|name| main.contains(&format!("\nmod {};", name.trim_end_matches(".rs"))))
+        programs.iter().all(|(folder, main)| {
+            let first = file.strip_prefix(root.join(folder)).ok().and_then(|below| below.iter().next()?.to_str());
+            first.is_none_or(|name| main.contains(&format!("\nmod {};", name.trim_end_matches(".rs"))))
+        })
     };
-    let files = ["src", "tests/it"].into_iter().flat_map(|folder| rust_files(&root.join(folder))).filter(|file| declared(file));
+    let folders = ["src", "tests/it", "tests/live"].into_iter();
+    let files = folders.flat_map(|folder| rust_files(&root.join(folder))).filter(|file| declared(file));
     files.map(|file| (file.clone(), fs::read_to_string(&file).expect("a source file can be read"))).collect()
 }
 

@@ -132,6 +132,12 @@ fn publish(printed: &mut Printed, world: &World) {
 fn read(printed: &mut Printed, world: &World, pin: &str) {
     let ask = |words: &[&str]| world.operator().args(words).args(["--trust", pin, "--from"]).arg(world.store());
     printed.run("list", ask(&["list"]));
+    fs::write(world.path("data/new"), "new").unwrap();
+    world.publish(&world.path("data"), 2);
+    printed.run("diff", ask(&["diff", &format!("{CHANNEL}@1"), "--files"]));
+    let mirror = || ask(&["mirror"]).arg("--to").arg(world.path("mirror"));
+    printed.run("mirror", mirror());
+    assert_eq!(printed.run("mirror", mirror().arg("demo/other"))["code"], "unknown-channel");
     printed.run("show", ask(&["show", CHANNEL, "--files", "--chunks"]));
     printed.run("root show", ask(&["root", "show"]));
     printed.run("head show", ask(&["head", "show", CHANNEL]));
@@ -161,6 +167,8 @@ fn verify(printed: &mut Printed, world: &World) {
     printed.run("verify", verify());
     tree::flip(&world.target().join("text"), 0);
     assert_eq!(printed.run("verify", verify())["code"], "corrupt");
+    fs::write(world.target().join("text"), "another length").unwrap();
+    assert_eq!(printed.run("verify", verify().args(["--repair", "--from"]).arg(world.store()))["defects"], 0);
 }
 
 fn configure(printed: &mut Printed, world: &World) {

@@ -134,8 +134,7 @@ fn fail_calls(error: &str, calls: &[&str], exit: i32, words: &str) {
                 break;
             }
             failed += 1;
-            let in_state_directory = stderr.contains("state directory");
-            assert!(output.status.code() == Some(exit) || in_state_directory, "{calls} {moment}: {:?} {stderr}", output.status);
+            assert!(output.status.code() == Some(exit), "{calls} {moment}: {:?} {stderr}", output.status);
             assert!(stderr.contains(words) && !stderr.contains("panicked"), "{calls} {moment}: {stderr}");
             world.restore_command(&pin).summary();
             tree::assert_same(&world.path("data"), &world.target());

@@ -45,6 +45,8 @@ async fn a_worker_that_panics_ends_the_run_with_an_error_and_what_was_verified_i
         sources: vec![Arc::new(Panics { inner, chunks: 0.into() })],
         target: world.target(),
         existing: Existing::Refuse,
+        seeds: Vec::new(),
+        rehash: false,
         partial: Partial::Continue,
         owner: None,
         dry_run: false,

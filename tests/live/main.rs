@@ -4,12 +4,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
 
+mod differential;
+mod disk_image;
+mod injected;
+mod long_run;
 mod nginx;
 mod outages;
 mod over_nginx;
 mod programs;
+mod real_disks;
 mod rocks_db;
 mod stock_tools;
 #[path = "../it/support/mod.rs"]
 #[expect(dead_code, reason = "what only the other tests need")]
 mod support;
+mod usage;

@@ -60,7 +60,8 @@ impl Layer {
         }
     }
 
-    fn parse(file: &Path, text: &str) -> Result<Self, Failure> {
+    /// Reads the text of a file.
+    pub(super) fn parse(file: &Path, text: &str) -> Result<Self, Failure> {
         // toml's errors show the line and end with one; the chain of messages does its own line ends.
         let refuse = |e: toml::de::Error| Failure::new(Code::Config, format!("in {}: {}", file.display(), e.to_string().trim_end()));
         let table: Table = text.parse().map_err(refuse)?;

@@ -88,6 +88,19 @@ impl Config {
         }
     }
 
+    /// Reads a configuration from the text of its only file.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub(crate) fn from_text(text: &str) -> Result<Self, Failure> {
+        Self::from_layers(vec![layer::Layer::parse(Path::new("config.toml"), text)?])
+    }
+
+    /// Every setting as a line of TOML.
+    pub(crate) fn to_lines(&self) -> String {
+        self.settings.iter().map(|setting| setting.to_line() + "\n").collect()
+    }
+
     fn from_layers(layers: Vec<layer::Layer>) -> Result<Self, Failure> {
         let (settings, values) = layer::merge(&layers)?;
         Ok(Self { files: layers.into_iter().map(|layer| layer.file).collect(), settings, values })

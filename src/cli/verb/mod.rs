@@ -2,11 +2,14 @@
 
 mod completions;
 mod config;
+mod diff;
 mod export;
 mod head;
 mod init;
 mod key;
 mod list;
+mod man;
+mod mirror;
 mod publish;
 mod restore;
 mod root;
@@ -29,7 +32,9 @@ pub(crate) enum Verb {
     Verify(verify::VerifyArgs),
     List(list::ListArgs),
     Show(show::ShowArgs),
+    Diff(diff::DiffArgs),
     Export(export::ExportArgs),
+    Mirror(mirror::MirrorArgs),
     Serve(serve::ServeArgs),
     #[command(subcommand)]
     Key(key::KeyVerb),
@@ -42,24 +47,27 @@ pub(crate) enum Verb {
     #[command(subcommand)]
     Config(config::ConfigVerb),
     Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 impl Verb {
     /// Whether the same command goes on where an interrupted one ended.
     pub(crate) fn is_resumable(&self) -> bool {
-        matches!(self, Self::Publish(_) | Self::Restore(_))
+        matches!(self, Self::Publish(_) | Self::Restore(_) | Self::Mirror(_)) || matches!(self, Self::Verify(args) if args.repairs())
     }
 
     /// Whether standard output is data, in a format of its own.
     pub(crate) fn prints_data(&self) -> bool {
         match self {
-            Self::Export(_) | Self::Completions(_) => true,
+            Self::Export(_) | Self::Completions(_) | Self::Man(_) => true,
             Self::Verify(args) => args.prints_data(),
             Self::Init(_)
             | Self::Publish(_)
             | Self::Restore(_)
             | Self::List(_)
             | Self::Show(_)
+            | Self::Diff(_)
+            | Self::Mirror(_)
             | Self::Serve(_)
             | Self::Key(_)
             | Self::Root(_)
@@ -81,7 +89,9 @@ impl Verb {
             Self::Verify(args) => verify::run(args, context).await,
             Self::List(args) => list::run(args, context).await,
             Self::Show(args) => show::run(args, context).await,
+            Self::Diff(args) => diff::run(args, context).await,
             Self::Export(args) => export::run(args, context).await,
+            Self::Mirror(args) => mirror::run(args, context).await,
             Self::Serve(args) => serve::run(args, context).await,
             Self::Key(verb) => key::run(verb, context),
             Self::Root(root::RootVerb::Show(args)) => root::run(args, context).await,
@@ -89,6 +99,7 @@ impl Verb {
             Self::Trust(verb) => trust::run(verb, context),
             Self::Config(verb) => config::run(verb, context),
             Self::Completions(args) => completions::run(&args),
+            Self::Man(args) => man::run(&args),
         }
     }
 }

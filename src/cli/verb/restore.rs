@@ -24,6 +24,7 @@ Examples:
   qsync restore kusama/pruned --from https://a.example/snap --to /srv/node/db
   qsync restore kusama/pruned@24187312 --from https://a.example/snap --from /mnt/usb/store --to /srv/node/db
   qsync restore kusama/pruned --to /srv/node/db --replace --chown polkadot:polkadot
+  qsync restore kusama/pruned --to /srv/node/db --in-place --yes
   qsync restore kusama/pruned --to /srv/node/db --dry-run
 ";
 
@@ -40,12 +41,22 @@ pub(crate) struct RestoreArgs {
     /// Directory that the database goes to
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
-    /// Put the new database in place of the one that is there, when it is complete, and delete the old one
+    /// Put the new database in place of the one that is there, when it is complete, and delete the old one; what it shares with it is not fetched
     #[arg(long)]
     replace: bool,
     /// With --replace: keep the old database beside the new one
     #[arg(long, requires = "replace")]
     keep_old: bool,
+    /// Overwrite the database that is there, for disks without room for two: until it is complete there is neither the old one nor
+    /// the new one. Needs --yes where nobody can be asked
+    #[arg(long, conflicts_with_all = ["replace", "keep_old", "seed"])]
+    in_place: bool,
+    /// Use the bytes of this directory where they are right, instead of fetching them; repeat for several
+    #[arg(long, value_name = "DIR")]
+    seed: Vec<PathBuf>,
+    /// Read the old database and the seeds through, instead of believing what was recorded when qsync restored them
+    #[arg(long)]
+    rehash: bool,
     /// Go on with the newest snapshot instead of the one that an earlier run began, keeping what is verified
     #[arg(long)]
     latest: bool,
@@ -86,8 +97,13 @@ pub(super) async fn run(args: RestoreArgs, context: &Context) -> Result<(), Fail
     Ok(())
 }
 
-/// Deleting a database that exists is confirmed first, on a terminal; elsewhere `--replace` says it all.
+/// Deleting a database that exists is confirmed first, on a terminal; elsewhere `--replace` says it all. Overwriting it needs a yes.
 fn confirm_replacement(args: &RestoreArgs) -> Result<(), Failure> {
+    if args.in_place && !args.dry_run && args.to.exists() {
+        let question =
+            format!("overwrite {} in place? Until that is complete it holds neither the old database nor the new one", args.to.display());
+        return ask::confirm(&question, args.yes);
+    }
     if !args.replace || args.keep_old || args.dry_run || !args.to.exists() {
         return Ok(());
     }
@@ -106,6 +122,8 @@ async fn options(args: RestoreArgs, context: &Context) -> Result<Options, Failur
         when: args.snapshot.when,
         target: args.to,
         owner: args.chown.map(|owner| owner.0),
+        seeds: args.seed,
+        rehash: args.rehash,
         dry_run: args.dry_run,
         memory_bytes: args.memory.as_u64(),
         threads: context.threads(args.threads),
@@ -121,6 +139,9 @@ async fn options(args: RestoreArgs, context: &Context) -> Result<Options, Failur
 }
 
 fn existing(args: &RestoreArgs) -> Existing {
+    if args.in_place {
+        return Existing::InPlace;
+    }
     match (args.replace, args.keep_old) {
         (false, _) => Existing::Refuse,
         (true, false) => Existing::Replace,
@@ -156,6 +177,9 @@ fn text(summary: &Summary) -> String {
         summary.seconds,
         ByteSize((summary.written_bytes as f64 / summary.seconds.max(0.001)) as u64)
     );
+    if let Some(most) = summary.most_to_fetch_bytes {
+        text += &format!("would fetch {} at most\n", ByteSize(most));
+    }
     text.extend(summary.sources.iter().map(source_line));
     text
 }
@@ -188,6 +212,7 @@ mod tests {
             outcome: Outcome::Restored,
             files: 4,
             bytes: 5 << 20,
+            most_to_fetch_bytes: None,
             fetched_bytes: 4 << 20,
             reused_bytes: 0,
             written_bytes: 5 << 20,

@@ -1,4 +1,4 @@
-//! What `show` and `export` share: a snapshot opened as the command line names it, and its sources as one.
+//! What `show`, `diff` and `export` share: a snapshot opened as the command line names it, and its sources as one.
 
 use std::sync::Arc;
 
@@ -25,13 +25,18 @@ pub(super) async fn opened(
     pin: Option<Pin>,
     sources: &[DynReadStore],
 ) -> Result<OpenSnapshot, Failure> {
-    let patient = |store: &DynReadStore| -> DynReadStore { Arc::new(RetryStore::new(Arc::clone(store), RetryPolicy::default())) };
-    let sources: Vec<DynReadStore> = sources.iter().map(patient).collect();
+    let sources = patient(sources);
     let (state, pin) = (context.open_state()?, pin.map(|pin| pin.0));
     let when = snapshot.when.clone().unwrap_or(When::Latest);
     let open =
         introduced(context, pin, async |pin| catalog::open_snapshot(&sources, &snapshot.channel, &when, &state, pin, context.now).await);
     context.until_stopped(open).await
+}
+
+/// Sources whose passing faults are waited out: for the few small objects at the start of a command.
+pub(super) fn patient(sources: &[DynReadStore]) -> Vec<DynReadStore> {
+    let patient = |store: &DynReadStore| -> DynReadStore { Arc::new(RetryStore::new(Arc::clone(store), RetryPolicy::default())) };
+    sources.iter().map(patient).collect()
 }
 
 /// All sources as one, each asked for chunks in the form it has.

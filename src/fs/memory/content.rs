@@ -23,6 +23,12 @@ impl Content {
         self.pages.keys().copied()
     }
 
+    /// Offset and bytes of every page, as far as the file goes.
+    pub(super) fn pages(&self) -> impl Iterator<Item = (u64, Vec<u8>)> {
+        let within = |offset: u64| (self.len - offset).min(PAGE) as usize;
+        self.pages.iter().map(move |(number, page)| (number * PAGE, page[..within(number * PAGE)].to_vec()))
+    }
+
     pub(super) fn has_page(&self, number: u64) -> bool {
         self.pages.contains_key(&number)
     }

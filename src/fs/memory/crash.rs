@@ -6,6 +6,24 @@ use super::{
     node::{Body, Change, FileBody, Tree},
 };
 
+/// What a power cut does to changes that were not synced. What was synced is always there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsynced {
+    /// All are lost.
+    Lost,
+    /// All are there: the process was killed, the machine went on.
+    Kept,
+    /// Names are there, content is not: new files are empty.
+    OnlyNames,
+    /// Names and lengths are there, the bytes are zeros: their blocks were never written.
+    NamesAndLengths,
+    /// Content is there, names are not.
+    OnlyContent,
+    /// Of each change chance, fixed by this number, decides whether it is there, is missing, or, for writes, is torn. A rename happened or
+    /// did not, never half.
+    ByChance(u64),
+}
+
 /// Reproducible chance (splitmix64).
 struct Chance(u64);
 
@@ -27,16 +45,42 @@ impl Chance {
     }
 }
 
+impl Unsynced {
+    fn keeps_name(self, chance: &mut Chance) -> bool {
+        match self {
+            Self::Kept | Self::OnlyNames | Self::NamesAndLengths => true,
+            Self::Lost | Self::OnlyContent => false,
+            Self::ByChance(_) => chance.coin(),
+        }
+    }
+
+    /// What is left of a file: the durable content, and what is kept of each later change.
+    fn survivor(self, file: &FileBody, chance: &mut Chance) -> Content {
+        let mut content = file.durable.clone();
+        for change in &file.unsynced {
+            match (self, change) {
+                (Self::Lost | Self::OnlyNames, _) => {}
+                (Self::ByChance(_), Change::SetLen(_)) if chance.coin() => {}
+                (_, Change::SetLen(len)) => content.set_len(*len),
+                (Self::Kept | Self::OnlyContent, Change::Write { offset, bytes }) => content.write_at(bytes, *offset),
+                (Self::NamesAndLengths, Change::Write { offset, bytes }) => content.set_len(content.len().max(offset + bytes.len() as u64)),
+                (Self::ByChance(_), Change::Write { offset, bytes }) => write_by_chance(&mut content, *offset, bytes, chance),
+            }
+        }
+        content
+    }
+}
+
 impl Tree {
     /// The tree as it may be found again; everything in it is durable.
-    pub(super) fn after_power_cut(mut self, seed: u64) -> Self {
-        let mut chance = Chance(seed);
-        let keep = self.unsynced.iter().map(|_| chance.coin()).collect();
+    pub(super) fn after_power_cut(mut self, unsynced: Unsynced) -> Self {
+        let mut chance = Chance(if let Unsynced::ByChance(seed) = unsynced { seed } else { 0 });
+        let keep = self.unsynced.iter().map(|_| unsynced.keeps_name(&mut chance)).collect();
         self.settle(keep, Rest::IsLost);
         for node in self.nodes.values_mut() {
             node.nlink = 0;
             match &mut node.body {
-                Body::File(file) => *file = FileBody::durable(survivor(file, &mut chance)),
+                Body::File(file) => *file = FileBody::durable(unsynced.survivor(file, &mut chance)),
                 Body::Dir { now, durable } => *now = durable.clone(),
                 Body::Symlink => {}
             }
@@ -56,19 +100,6 @@ impl Tree {
             self.node_mut(ino).nlink += 1;
         }
     }
-}
-
-/// What is left of a file: the durable content, and of each later change all, nothing or a part.
-fn survivor(file: &FileBody, chance: &mut Chance) -> Content {
-    let mut content = file.durable.clone();
-    for change in &file.unsynced {
-        match change {
-            Change::SetLen(len) if chance.coin() => content.set_len(*len),
-            Change::SetLen(_) => {}
-            Change::Write { offset, bytes } => write_by_chance(&mut content, *offset, bytes, chance),
-        }
-    }
-    content
 }
 
 fn write_by_chance(content: &mut Content, offset: u64, bytes: &[u8], chance: &mut Chance) {

@@ -1,6 +1,6 @@
 //! An open file in memory.
 
-use std::{io, ops::Range};
+use std::{any::Any, io, ops::Range};
 
 use rustix::io::Errno;
 
@@ -22,8 +22,9 @@ pub(super) struct MemoryFile {
 impl MemoryFile {
     fn sync(&self) -> io::Result<()> {
         self.fs.mutate(|state| {
-            state.tree.file_mut(self.ino)?.sync();
-            Ok(())
+            let file = state.tree.file_mut(self.ino)?;
+            file.sync();
+            if file.tell_loss() { Err(Errno::IO.into()) } else { Ok(()) }
         })
     }
 
@@ -75,6 +76,27 @@ impl File for MemoryFile {
             let missing = state.tree.file(self.ino)?.pages_missing(range.clone());
             state.take_room(missing)?;
             state.tree.file_mut(self.ino)?.reserved.extend(pages_of(range.clone()));
+            Ok(())
+        })
+    }
+
+    fn clone_from_file(&self, source: &dyn File) -> io::Result<()> {
+        self.refuse_unless_writable()?;
+        let source = (source as &dyn Any).downcast_ref::<Self>().filter(|source| source.fs.is_same_as(&self.fs));
+        let Some(source) = source else { return Err(io::ErrorKind::Unsupported.into()) };
+        self.fs.mutate(|state| {
+            if !state.clones {
+                return Err(io::ErrorKind::Unsupported.into());
+            }
+            let (content, now) = (state.tree.file(source.ino)?.now.clone(), state.tree.tick());
+            let file = state.tree.file_mut(self.ino)?;
+            // A power cut may leave any part of it, as of writes.
+            file.unsynced.push(Change::SetLen(0));
+            file.unsynced.extend(content.pages().map(|(offset, bytes)| Change::Write { offset, bytes }));
+            file.unsynced.push(Change::SetLen(content.len()));
+            file.reserved.clear();
+            file.now = content;
+            state.tree.touch(self.ino, now);
             Ok(())
         })
     }

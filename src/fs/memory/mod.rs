@@ -22,12 +22,13 @@ use std::{
 
 use rustix::io::Errno;
 
+pub use self::crash::Unsynced;
 use self::{
     content::PAGE,
     names::NameChange,
     node::{Body, Ino, Tree},
 };
-use super::{Lock, Space};
+use super::{Lock, Space, Watch};
 
 /// A file system in memory. Clones are the same file system; [`MemoryFs::power_cut`] makes another one.
 /// It starts with an empty root directory `/`; relative paths are taken from there.
@@ -40,10 +41,13 @@ struct State {
     tree: Tree,
     locked: BTreeSet<Ino>,
     operations: u64,
+    /// How many writes to the disk have failed behind everybody's back.
+    lost_writes: u64,
     failure: Option<Failure>,
     hook: Option<Hook>,
     limit_bytes: Option<u64>,
     longest_write: usize,
+    clones: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -66,10 +70,12 @@ impl MemoryFs {
             tree,
             locked,
             operations: 0,
+            lost_writes: 0,
             failure: None,
             hook: None,
             limit_bytes: None,
             longest_write: usize::MAX,
+            clones: true,
         })))
     }
 
@@ -78,8 +84,14 @@ impl MemoryFs {
     /// or did not, never half. Locks are free, limits, hooks and injected failures are gone.
     #[must_use]
     pub fn power_cut(&self, seed: u64) -> Self {
+        self.power_cut_with(Unsynced::ByChance(seed))
+    }
+
+    /// As [`MemoryFs::power_cut`], with what becomes of everything that was not synced.
+    #[must_use]
+    pub fn power_cut_with(&self, unsynced: Unsynced) -> Self {
         let tree = self.state().tree.clone();
-        Self::holding(tree.after_power_cut(seed))
+        Self::holding(tree.after_power_cut(unsynced))
     }
 
     /// How many mutating operations (writes, changes of names, syncs) have begun so far.
@@ -126,6 +138,16 @@ impl MemoryFs {
         self.state().longest_write = bytes.max(1);
     }
 
+    /// From now on files share no blocks, as on ext4.
+    pub fn refuse_clones(&self) {
+        self.state().clones = false;
+    }
+
+    /// Whether the two are clones of one another.
+    fn is_same_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Changes one bit of a file behind everybody's back, as a bad disk does. Not counted, and durable.
     ///
     /// # Errors
@@ -136,6 +158,19 @@ impl MemoryFs {
         let file = state.tree.file_mut(ino)?;
         file.durable.flip_bit(byte, bit);
         if file.now.flip_bit(byte, bit) { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    }
+
+    /// Fails to write what is unsynced of a file to the disk, as the kernel may at any time in the background: what was written can still be
+    /// read, is not on the disk, and no later sync brings it there. The next sync of the file fails, and the next of each [`Watch`].
+    ///
+    /// # Errors
+    /// When there is no such file.
+    pub fn lose_writes(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        let ino = state.tree.find(path)?;
+        state.tree.file_mut(ino)?.lose_writes();
+        state.lost_writes += 1;
+        Ok(())
     }
 
     /// Makes a symbolic link, which [`super::Fs`] has no operation for; it leads nowhere.
@@ -193,6 +228,10 @@ impl MemoryFs {
         Space { free_bytes: total_bytes.saturating_sub(state.tree.used_bytes()), total_bytes, free_inodes: None }
     }
 
+    fn begin_watch(&self) -> MemoryWatch {
+        MemoryWatch { told: Mutex::new(self.state().lost_writes), fs: self.clone() }
+    }
+
     fn lock(&self, ino: Ino) -> Option<Box<dyn Lock>> {
         let taken = self.state().locked.insert(ino);
         taken.then(|| Box::new(MemoryLock { fs: self.clone(), ino }) as Box<dyn Lock>)
@@ -232,6 +271,23 @@ impl Lock for MemoryLock {}
 impl Drop for MemoryLock {
     fn drop(&mut self) {
         self.fs.state().locked.remove(&self.ino);
+    }
+}
+
+#[derive(Debug)]
+struct MemoryWatch {
+    fs: MemoryFs,
+    told: Mutex<u64>,
+}
+
+impl Watch for MemoryWatch {
+    fn sync(&self) -> io::Result<()> {
+        self.fs.mutate(|state| {
+            state.tree.sync_everything();
+            let mut told = self.told.lock().expect("no holder of this lock panics");
+            let before = std::mem::replace(&mut *told, state.lost_writes);
+            if before < state.lost_writes { Err(Errno::IO.into()) } else { Ok(()) }
+        })
     }
 }
 

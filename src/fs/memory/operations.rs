@@ -16,7 +16,7 @@ use super::{
     node::{Body, FileBody, Ino, Tree, empty_dir},
 };
 use crate::{
-    fs::{DirEntry, File, Fs, Kind, Lock, Open, Rename, Space, Stat},
+    fs::{DirEntry, File, Fs, Kind, Lock, Open, Rename, Space, Stat, Watch},
     types::RelPath,
 };
 
@@ -143,6 +143,11 @@ impl Fs for MemoryFs {
         })
     }
 
+    fn watch(&self, path: &Path) -> io::Result<Option<Box<dyn Watch>>> {
+        self.look(|tree| tree.find(path).map(drop))?;
+        Ok(Some(Box::new(self.begin_watch())))
+    }
+
     fn space(&self, path: &Path) -> io::Result<Space> {
         self.look(|tree| tree.find(path).map(drop))?;
         Ok(self.room())
@@ -216,7 +221,7 @@ impl Tree {
         }))
     }
 
-    fn sync_everything(&mut self) {
+    pub(super) fn sync_everything(&mut self) {
         let dirs: BTreeSet<Ino> = self.nodes.iter().filter(|(_, node)| node.kind() == Kind::Dir).map(|(ino, _)| *ino).collect();
         for dir in dirs {
             self.sync_names(dir);

@@ -114,6 +114,24 @@ fn a_removed_file_may_come_back_until_the_directory_is_synced() {
     assert_eq!(outcomes(&fs, "/f"), [None].into());
 }
 
+#[test]
+fn each_way_to_lose_what_was_not_synced_loses_just_that() {
+    let fs = MemoryFs::new();
+    durable_file(&fs, "/old", b"old");
+    fs.open(path("/old"), Open::ReadWrite).unwrap().write_all_at(b"newer", 0).unwrap();
+    fs.open(path("/new"), Open::CreateNew(0o644)).unwrap().write_all_at(b"new", 0).unwrap();
+    let after = |unsynced| {
+        let fs = fs.power_cut_with(unsynced);
+        ["/old", "/new"].map(|name| read(&fs, name).map(|bytes| String::from_utf8(bytes).unwrap()))
+    };
+    let found = |old: &str, new: Option<&str>| [Some(old.to_owned()), new.map(str::to_owned)];
+    assert_eq!(after(Unsynced::Lost), found("old", None));
+    assert_eq!(after(Unsynced::Kept), found("newer", Some("new")));
+    assert_eq!(after(Unsynced::OnlyNames), found("old", Some("")));
+    assert_eq!(after(Unsynced::NamesAndLengths), found("old\0\0", Some("\0\0\0")));
+    assert_eq!(after(Unsynced::OnlyContent), found("newer", None));
+}
+
 // ST-06
 #[test]
 fn a_durable_replacement_shows_the_old_or_the_new_content_at_every_operation() {
@@ -185,4 +203,19 @@ fn a_flipped_bit_is_read_back() {
     assert_eq!(read(&fs, "/f").unwrap()[9], 0x80);
     assert_eq!(read(&fs.power_cut(1), "/f").unwrap()[9], 0x80);
     assert!(fs.flip_bit(path("/f"), 10, 0).is_err());
+}
+
+#[test]
+fn writes_that_are_lost_are_told_once_by_each_watch_and_never_become_durable() {
+    let fs = MemoryFs::new();
+    let (early, other) = (fs.watch(path("/")).unwrap().unwrap(), fs.watch(path("/")).unwrap().unwrap());
+    let file = fs.open(path("/f"), Open::CreateNew(0o644)).unwrap();
+    file.write_all_at(b"x", 0).unwrap();
+    fs.lose_writes(path("/f")).unwrap();
+    let late = fs.watch(path("/")).unwrap().unwrap();
+    fs.sync_fs(path("/")).unwrap();
+    assert!(early.sync().is_err() && other.sync().is_err() && file.sync_all().is_err());
+    assert!(early.sync().is_ok() && late.sync().is_ok() && file.sync_all().is_ok());
+    assert_eq!(read(&fs, "/f"), Some(b"x".to_vec()));
+    assert_eq!(outcomes(&fs, "/f"), [Some(Vec::new())].into());
 }

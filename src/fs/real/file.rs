@@ -1,14 +1,15 @@
 //! An open file of the machine's file system.
 
 use std::{
+    any::Any,
     fs, io,
     ops::Range,
     os::unix::fs::{FileExt, MetadataExt},
 };
 
 use rustix::{
-    fs::{Advice, FallocateFlags, Mode, OFlags, SeekFrom, fadvise, fallocate, seek},
-    io::{Errno, retry_on_intr},
+    fs::{Advice, FallocateFlags, Mode, OFlags, SeekFrom, fadvise, fallocate, ioctl_ficlone, seek},
+    io::{Errno, ReadWriteFlags, preadv2, retry_on_intr},
 };
 
 use crate::fs::{File, Kind, Open, Stat};
@@ -49,6 +50,18 @@ impl File for RealFile {
         Ok(retry_on_intr(|| fallocate(&self.0, FallocateFlags::KEEP_SIZE, range.start, len))?)
     }
 
+    fn clone_from_file(&self, source: &dyn File) -> io::Result<()> {
+        let Some(Self(source)) = (source as &dyn Any).downcast_ref() else { return Err(io::ErrorKind::Unsupported.into()) };
+        match ioctl_ficlone(&self.0, source) {
+            Ok(()) => self.0.set_len(source.metadata()?.len()),
+            // Each file system has its own way to say that it shares no blocks, or not between these two.
+            Err(Errno::OPNOTSUPP | Errno::NOTTY | Errno::INVAL | Errno::XDEV | Errno::NOSYS | Errno::PERM) => {
+                Err(io::ErrorKind::Unsupported.into())
+            }
+            Err(e) => Err(e.into()),
+        }
+    }
+
     fn next_data(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
         let start = match seek(&self.0, SeekFrom::Data(offset)) {
             Ok(start) => start,
@@ -78,6 +91,11 @@ impl File for RealFile {
     // Advice that is not taken costs time only.
     fn advise_sequential(&self) {
         let _ = fadvise(&self.0, 0, None, Advice::Sequential);
+    }
+
+    fn is_cached(&self, offset: u64) -> bool {
+        let waits = preadv2(&self.0, &mut [io::IoSliceMut::new(&mut [0])], offset, ReadWriteFlags::NOWAIT);
+        waits != Err(Errno::AGAIN)
     }
 
     fn advise_done(&self, range: Range<u64>) {
@@ -139,5 +157,25 @@ fn kind(of: fs::FileType) -> Kind {
         Kind::Symlink
     } else {
         Kind::Special
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fs::{Fs, Open, RealFs};
+
+    #[test]
+    fn knows_what_is_in_the_page_cache() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = RealFs.open(&dir.path().join("f"), Open::CreateNew(0o600)).unwrap();
+        file.write_all_at(&[1; 100_000], 0).unwrap();
+        file.sync_all().unwrap();
+        assert!(file.is_cached(0) && file.is_cached(50_000));
+        file.advise_done(0..100_000);
+        // A file system in memory keeps everything, and others may too.
+        let was_dropped = !file.is_cached(0);
+        file.read_exact_at(&mut [0; 100_000], 0).unwrap();
+        assert!(file.is_cached(0) && file.is_cached(99_999));
+        eprintln!("pages can be dropped here: {was_dropped}");
     }
 }

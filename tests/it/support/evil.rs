@@ -108,7 +108,12 @@ impl EvilMirror {
 
     /// The chunks among them.
     pub(crate) fn chunks_asked(&self) -> Vec<String> {
-        self.asked().into_iter().filter(|key| key.starts_with("chunks/")).collect()
+        self.asked_below("chunks/")
+    }
+
+    /// Those below a folder among them.
+    pub(crate) fn asked_below(&self, folder: &str) -> Vec<String> {
+        self.asked().into_iter().filter(|key| key.starts_with(folder)).collect()
     }
 }
 

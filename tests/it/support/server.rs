@@ -13,7 +13,8 @@ use super::command::Qsync;
 
 /// A running server; it ends when this is dropped.
 pub(crate) struct Server {
-    child: Child,
+    /// Its process.
+    pub(crate) child: Child,
     /// Where it listens, as a source.
     pub(crate) url: String,
 }

@@ -1,0 +1,145 @@
+//! The store that is copied to: what it shows, what it has, and what a run puts there.
+
+use std::sync::{Mutex, MutexGuard};
+
+use bytes::Bytes;
+
+use super::{Error, Options};
+use crate::{
+    catalog::{self, Sample, StoreHead},
+    format::{key, store_info::Form},
+    store::{DynWriteStore, ErrorKind, Put},
+    trust::{MAX_NEW_ROOTS, RootChain},
+    types::{ChannelName, Hash, ObjectKey},
+};
+
+/// The store, and what this run put there for one channel.
+#[derive(Debug)]
+pub(super) struct Destination {
+    store: DynWriteStore,
+    dry_run: bool,
+    done: Mutex<Done>,
+}
+
+/// What was put, or would be.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Done {
+    pub(super) objects: u64,
+    pub(super) bytes: u64,
+    sample: Sample,
+}
+
+/// Refuses a store of another repository, and one whose readers would miss what this version does not write.
+///
+/// # Errors
+/// [`Error::Forms`]; as [`catalog::check_repo`].
+pub(super) async fn check(options: &Options) -> Result<(), Error> {
+    catalog::check_repo(&options.to, options.repo).await?;
+    match catalog::store_info(&options.to).await? {
+        Some(info) if info.forms != [Form::Zstd] => Err(Error::Forms { store: options.to.name().to_owned() }),
+        _ => Ok(()),
+    }
+}
+
+/// The roots of the sources, and those that continue them in the store: its readers see them too.
+pub(super) async fn newest_roots(store: &DynWriteStore, mut chain: RootChain) -> Result<RootChain, Error> {
+    for _ in 0..MAX_NEW_ROOTS {
+        match store.get(&key::root(chain.next_version()), key::ROOT_MAX_BYTES).await {
+            // What does not continue the chain counts for no reader.
+            Ok(bytes) if chain.push(&bytes).is_ok() => {}
+            Ok(_) => break,
+            Err(error) if error.kind == ErrorKind::NotFound => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(chain)
+}
+
+impl Destination {
+    /// The store, made ready for the repository unless it is a dry run.
+    pub(super) async fn open(options: &Options, chain: &RootChain) -> Result<Self, Error> {
+        if !options.dry_run {
+            catalog::prepare_store(&options.to, chain).await?;
+        }
+        Ok(Self { store: DynWriteStore::clone(&options.to), dry_run: options.dry_run, done: Mutex::default() })
+    }
+
+    pub(super) fn store(&self) -> &DynWriteStore {
+        &self.store
+    }
+
+    /// The head that the store shows.
+    pub(super) async fn head(&self, chain: &RootChain, channel: &ChannelName) -> Result<StoreHead, Error> {
+        Ok(catalog::read_head(&self.store, chain, channel).await?)
+    }
+
+    /// Gives the store an object of this name and length, unless it has it; `fetch` gets it where it is needed.
+    ///
+    /// What a run that ended early left there is read and proved, not fetched again; and it is put again all the same, which writes
+    /// nothing, since its name may not be durable yet.
+    pub(super) async fn place(
+        &self,
+        object: &ObjectKey,
+        hash: Hash,
+        bytes: u64,
+        fetch: impl Future<Output = Result<Vec<u8>, Error>> + Send,
+    ) -> Result<(), Error> {
+        let there = self.proved(object, hash, bytes).await?;
+        match (there, self.dry_run) {
+            (Some(_), true) => {}
+            (None, true) => self.count(object, bytes),
+            (Some(body), false) => drop(self.store.put_new(object, body.into()).await?),
+            (None, false) => self.put(object, fetch.await?.into()).await?,
+        }
+        Ok(())
+    }
+
+    async fn put(&self, object: &ObjectKey, body: Bytes) -> Result<(), Error> {
+        let bytes = body.len() as u64;
+        if self.store.put_new(object, body).await? == Put::Created {
+            self.count(object, bytes);
+        }
+        Ok(())
+    }
+
+    /// The object if the store has it, proved against its name. One with other bytes cannot be healed: objects are never replaced.
+    async fn proved(&self, object: &ObjectKey, hash: Hash, bytes: u64) -> Result<Option<Vec<u8>>, Error> {
+        let body = match self.store.get(object, bytes).await {
+            Err(error) if error.kind == ErrorKind::NotFound => return Ok(None),
+            got => got?,
+        };
+        match Hash::of(&body) {
+            found if found == hash => Ok(Some(body)),
+            found => Err(Error::Damaged { store: self.store.name().to_owned(), object: object.to_string(), found }),
+        }
+    }
+
+    /// Makes everything durable and reads the manifests and a sample of the rest back.
+    pub(super) async fn settle(&self, manifests: &[(Hash, u64)]) -> Result<(), Error> {
+        self.store.sync().await?;
+        for (id, bytes) in manifests {
+            catalog::check_object(&self.store, &key::manifest(id), *bytes).await?;
+        }
+        let sample = self.done().sample;
+        for object in sample.objects() {
+            catalog::check_object(&self.store, object, key::MANIFEST_MAX_BYTES).await?;
+        }
+        Ok(())
+    }
+
+    /// What was put so far.
+    pub(super) fn done(&self) -> Done {
+        self.counts().clone()
+    }
+
+    fn count(&self, object: &ObjectKey, bytes: u64) {
+        let mut done = self.counts();
+        done.objects += 1;
+        done.bytes += bytes;
+        done.sample.add(object);
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Done> {
+        self.done.lock().expect("no holder of this lock panics")
+    }
+}

@@ -1,0 +1,76 @@
+//! Why a channel, or all of them, could not be copied.
+
+use thiserror::Error;
+
+use crate::{
+    catalog,
+    sources::{Exhausted, RowsError},
+    store,
+    types::{ChannelName, Hash, RelPath},
+};
+
+/// Why a channel, or all of them, could not be copied. The store shows what it showed before.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// No source names a channel.
+    #[error("no source names a channel")]
+    NoChannels,
+    /// The sources' or the store's roots and heads, or a manifest.
+    #[error(transparent)]
+    Catalog(#[from] catalog::Error),
+    /// The rows of a file could not be had.
+    #[error(transparent)]
+    Rows(#[from] RowsError),
+    /// A chunk or a list could not be had.
+    #[error("the sources do not deliver {path}")]
+    Object {
+        /// The file it belongs to.
+        path: RelPath,
+        /// Why.
+        #[source]
+        source: Exhausted,
+    },
+    /// The store that is copied to failed.
+    #[error("the mirror failed")]
+    Store(#[from] store::Error),
+    /// The store has other bytes under the name of an object.
+    #[error("{store}: {object} is damaged: its bytes hash to {found}")]
+    Damaged {
+        /// The store.
+        store: String,
+        /// The object's key.
+        object: String,
+        /// The hash of what is there.
+        found: Hash,
+    },
+    /// The store wants chunks in a form that this version does not write.
+    #[error("{store} holds chunks in a form that this version cannot write: its store.json says so")]
+    Forms {
+        /// The store.
+        store: String,
+    },
+    /// Somebody else changed the head meanwhile.
+    #[error("somebody else changed the head of {channel} on {store} during this run")]
+    Lost {
+        /// The channel.
+        channel: ChannelName,
+        /// The store.
+        store: String,
+    },
+    /// Somebody asked the run to stop.
+    #[error("stopped; the store shows what it showed before")]
+    Interrupted,
+}
+
+impl Error {
+    /// The error with everything below it.
+    pub(super) fn in_one_line(&self) -> String {
+        in_one_line(self)
+    }
+}
+
+/// An error with everything below it, in one line: warnings have one.
+pub(super) fn in_one_line(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"))
+}

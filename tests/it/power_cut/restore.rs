@@ -1,0 +1,258 @@
+//! Power cuts during restores. P1, P2, P3
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use qsync::{
+    disk::{
+        have::Have,
+        staging::{Staging, Version},
+    },
+    format::manifest::Manifest,
+    fs::{Fs, MemoryFs, Unsynced},
+    progress::{NoProgress, Stop},
+    restore::{self, Error, Existing, Options, Partial, verify},
+    store::{Action, Call, MemoryStore, RecordStore},
+};
+use tokio::runtime::Runtime;
+
+use super::{
+    at_every_operation,
+    machine::{CHUNK, Files, OPERATOR, OPERATOR_STATE, Provider, TARGET, database, names, operator_disk, read_tree, restoring},
+    runtime,
+};
+
+/// A restore that loses power.
+struct Restore {
+    provider: Provider,
+    /// The operator's disk before.
+    disk: MemoryFs,
+    /// How this restore differs from a plain one.
+    options: fn(Options) -> Options,
+    /// What is in the target before it.
+    old: Option<Files>,
+    /// What must be there after it.
+    new: Files,
+    /// Chunks that an earlier run has journaled.
+    journaled: u64,
+}
+
+impl Restore {
+    fn options(&self, disk: &MemoryFs, source: &Arc<RecordStore<MemoryStore>>) -> Options {
+        (self.options)(restoring(disk, Arc::clone(source) as _, self.provider.pin))
+    }
+
+    fn source(&self) -> Arc<RecordStore<MemoryStore>> {
+        Arc::new(RecordStore::new(self.provider.store.clone()))
+    }
+
+    /// Runs it with power cuts at every operation, of which there must be at least so many.
+    fn survives_power_cuts(&self, runtime: &Runtime, least_operations: u64) {
+        let run = async {
+            restore::run(self.options(&self.disk, &self.source())).await.unwrap();
+        };
+        let operations = at_every_operation(runtime, &self.disk, run, |disk| self.check(runtime, disk));
+        assert!(operations >= least_operations, "only {operations} operations were looked at");
+        self.check_finished(runtime, &self.disk);
+    }
+
+    fn check(&self, runtime: &Runtime, disk: &MemoryFs) {
+        self.check_nothing_is_half_done(disk);
+        let journaled = self.journaled_on(disk);
+        assert!(journaled >= self.journaled, "chunks are lost: {journaled} are there");
+        let source = self.source();
+        runtime.block_on(restore::run(self.options(disk, &source))).unwrap();
+        let fetched = source.calls().iter().filter(|call| is_chunk(call)).count() as u64;
+        assert!(fetched + journaled <= chunks(&self.new), "{fetched} fetched, {journaled} were there");
+        self.check_finished(runtime, disk);
+    }
+
+    /// P1, P2
+    fn check_nothing_is_half_done(&self, disk: &MemoryFs) {
+        let found = read_tree(disk, TARGET);
+        assert!(
+            found == self.old || found.as_ref() == Some(&self.new),
+            "the target holds neither the old nor the new: {:?}",
+            shape(&found)
+        );
+        assert_eq!(disk.read(Path::new("/operator/neighbour"), 100).unwrap(), b"somebody else's");
+    }
+
+    /// How many chunks the next run need not fetch: those that the journal speaks of, each of which must be there. Without a journal what is
+    /// there counts, because it is hashed; and all count once the database is in place.
+    fn journaled_on(&self, disk: &MemoryFs) -> u64 {
+        if read_tree(disk, TARGET).as_ref() == Some(&self.new) {
+            return chunks(&self.new);
+        }
+        // Finding out changes the disk, so it is done on a copy.
+        let disk: Arc<dyn Fs> = Arc::new(disk.power_cut_with(Unsynced::Kept));
+        let Some(staging) = Staging::find(Arc::clone(&disk), Path::new(TARGET), Version::Readable).unwrap() else { return 0 };
+        let Some(pin) = staging.pin().unwrap() else { return 0 };
+        let manifest = Manifest::parse_stored(&pin.manifest.bytes, pin.manifest.json_bytes).unwrap();
+        let have = staging.resume(&manifest, &pin.manifest.id).unwrap().map(|(_, have)| have);
+        self.trusted(&*disk, &staging, &manifest, have.as_ref())
+    }
+
+    /// The chunks of the new snapshot that are there and, where there is a journal, in it.
+    fn trusted(&self, disk: &dyn Fs, staging: &Staging, manifest: &Manifest, have: Option<&Have>) -> u64 {
+        let mut trusted = 0;
+        for (position, file) in manifest.files().iter().enumerate() {
+            let path = Path::new(file.path.as_str());
+            let Some(Some(expected)) = self.new.get(path) else { continue };
+            let found = disk.read(&staging.data().join(path), 1 << 30).unwrap_or_default();
+            for (index, chunk) in expected.chunks(CHUNK).enumerate() {
+                let is_there = found.chunks(CHUNK).nth(index) == Some(chunk);
+                let journaled = have.is_none_or(|have| have.contains(position, index as u64));
+                // The pinned snapshot may be an older one, of which not every chunk is in the new one.
+                assert!(
+                    is_there || !journaled || have.is_none() || self.carries_over(),
+                    "chunk {index} of {} is journaled and not there",
+                    path.display()
+                );
+                trusted += u64::from(is_there && journaled && chunk.iter().any(|byte| *byte != 0));
+            }
+        }
+        trusted
+    }
+
+    fn carries_over(&self) -> bool {
+        self.options(&self.disk, &self.source()).partial == Partial::Latest
+    }
+
+    /// P3
+    fn check_finished(&self, runtime: &Runtime, disk: &MemoryFs) {
+        assert_eq!(shape(&read_tree(disk, TARGET)), shape(&Some(self.new.clone())));
+        assert!(read_tree(disk, TARGET).as_ref() == Some(&self.new), "the target is not what was published");
+        let keeps = self.options(disk, &self.source()).existing == Existing::ReplaceKeepingOld;
+        let left: Vec<String> =
+            names(disk, OPERATOR).into_iter().filter(|name| !["neighbour", "node", "state"].contains(&&**name)).collect();
+        assert_eq!(left.len(), usize::from(keeps), "{left:?}");
+        if keeps {
+            assert!(read_tree(disk, Path::new(OPERATOR).join(&left[0])) == self.old, "the old database is not what it was");
+        }
+        assert_eq!(runtime.block_on(defects(disk)), 0);
+    }
+}
+
+/// What `verify` finds wrong with the target.
+async fn defects(disk: &MemoryFs) -> u64 {
+    let options = verify::Options {
+        dir: TARGET.into(),
+        whole_files: true,
+        drop_cache: false,
+        repair: false,
+        remote: None,
+        threads: 2,
+        state_dir: OPERATOR_STATE.into(),
+        fs: Arc::new(disk.clone()),
+        stop: Stop::new(),
+        progress: Arc::new(NoProgress),
+    };
+    verify::run(options).await.unwrap().summary.defects
+}
+
+fn is_chunk(call: &Call) -> bool {
+    call.key.as_ref().is_some_and(|key| key.as_str().starts_with("chunks/"))
+}
+
+/// Chunks that are no holes.
+fn chunks(files: &Files) -> u64 {
+    let all = files.values().flatten().flat_map(|bytes| bytes.chunks(CHUNK));
+    all.filter(|chunk| chunk.iter().any(|byte| *byte != 0)).count() as u64
+}
+
+/// Names and lengths, for messages that can be read.
+fn shape(files: &Option<Files>) -> Vec<String> {
+    let entry =
+        |(path, content): (&std::path::PathBuf, &Option<Vec<u8>>)| format!("{} {:?}", path.display(), content.as_ref().map(Vec::len));
+    files.iter().flatten().map(entry).collect()
+}
+
+fn published(runtime: &Runtime, versions: &[usize]) -> Provider {
+    runtime.block_on(async {
+        let provider = Provider::new().await;
+        for version in versions {
+            provider.publish(&database(*version)).await;
+        }
+        provider
+    })
+}
+
+fn plain(options: Options) -> Options {
+    options
+}
+
+/// Runs a restore that is told to stop at its `chunk`-th chunk: what it has until then is journaled. Says how much that is.
+fn interrupt(runtime: &Runtime, provider: &Provider, disk: &MemoryFs, chunk: u64) -> u64 {
+    let (stop, asked) = (Stop::new(), AtomicU64::new(0));
+    let told = stop.clone();
+    let source = RecordStore::new(provider.store.clone()).with_faults(move |call| {
+        if call.action == Action::Get && is_chunk(call) && asked.fetch_add(1, Ordering::Relaxed) + 1 == chunk {
+            told.request();
+        }
+        None
+    });
+    // One lane, so that the others do not finish everything meanwhile.
+    let options = Options { stop, memory_bytes: 1, ..restoring(disk, Arc::new(source), provider.pin) };
+    assert!(matches!(runtime.block_on(restore::run(options)), Err(Error::Interrupted)));
+    chunk
+}
+
+// ST-06, CR-01
+#[test]
+fn a_restore_that_loses_power_at_any_operation_is_finished_by_the_next() {
+    let runtime = runtime();
+    let (provider, disk) = (published(&runtime, &[1]), operator_disk(None));
+    let restore = Restore { provider, disk, options: plain, old: None, new: database(1), journaled: 0 };
+    restore.survives_power_cuts(&runtime, 80);
+}
+
+// ST-06, CR-04
+#[test]
+fn a_replacement_that_loses_power_at_any_operation_shows_the_old_database_or_the_new_one() {
+    let runtime = runtime();
+    let old = database(1);
+    let (provider, disk) = (published(&runtime, &[2]), operator_disk(Some(&old)));
+    let options = |options| Options { existing: Existing::Replace, ..options };
+    let restore = Restore { provider, disk, options, old: Some(old), new: database(2), journaled: 0 };
+    restore.survives_power_cuts(&runtime, 90);
+}
+
+// ST-06, CR-04
+#[test]
+fn a_replacement_that_keeps_the_old_database_has_both_after_a_power_cut_at_any_operation() {
+    let runtime = runtime();
+    let old = database(1);
+    let (provider, disk) = (published(&runtime, &[2]), operator_disk(Some(&old)));
+    let options = |options| Options { existing: Existing::ReplaceKeepingOld, ..options };
+    let restore = Restore { provider, disk, options, old: Some(old), new: database(2), journaled: 0 };
+    restore.survives_power_cuts(&runtime, 90);
+}
+
+// ST-06, CR-01
+#[test]
+fn a_resumed_restore_that_loses_power_at_any_operation_keeps_what_the_first_run_had() {
+    let runtime = runtime();
+    let (provider, disk) = (published(&runtime, &[1]), operator_disk(None));
+    let journaled = interrupt(&runtime, &provider, &disk, 6);
+    let restore = Restore { provider, disk, options: plain, old: None, new: database(1), journaled };
+    restore.survives_power_cuts(&runtime, 60);
+}
+
+// ST-06, CR-09
+#[test]
+fn a_change_to_the_latest_snapshot_that_loses_power_at_any_operation_keeps_the_common_chunks() {
+    let runtime = runtime();
+    let (provider, disk) = (published(&runtime, &[1]), operator_disk(None));
+    // CURRENT is the first of them, and the only one that is not in the next snapshot.
+    let journaled = interrupt(&runtime, &provider, &disk, 6) - 1;
+    runtime.block_on(provider.publish(&database(2)));
+    let options = |options| Options { partial: Partial::Latest, ..options };
+    let restore = Restore { provider, disk, options, old: None, new: database(2), journaled };
+    restore.survives_power_cuts(&runtime, 60);
+}
