@@ -78,7 +78,7 @@ async fn restore(options: &Arc<Options>, state: &StateDir, engine: &OnceCell<Arc
         place.remove_unpinned().await?;
         return Ok(told(&snapshot, Outcome::AlreadyRestored));
     }
-    let local = Arc::new(Local::find(&options, &target).await?);
+    let local = Arc::new(Local::find(options, &target).await?);
     // 2. Which snapshot: the pinned one of the partial restore, else the head of the channel and its manifest.
     let snapshot = until_stopped(options, snapshot::choose(options, state, &place)).await?;
     if place.holds(&snapshot.id()) {

@@ -91,7 +91,7 @@ fn wrong_bytes() -> Vec<(&'static str, Answer)> {
     vec![
         ("HM-01 flipped", Answer::Flip),
         ("HM-01 garbage", Answer::Garbage),
-        ("HM-02 shortened", Answer::Shortened(10)),
+        ("HM-02 shortened", Answer::Shortened(5)),
         ("HM-03 longer", Answer::Longer(1)),
         ("HM-03 much longer", Answer::Longer(5 << 20)),
         ("HM-03 endless", Answer::Endless),
