@@ -130,6 +130,19 @@ impl MemoryFs {
         self.state().limit_bytes = bytes;
     }
 
+    /// Makes a directory a file system of its own, as far as [`super::Fs::sync_fs`] goes: syncing either leaves the other as it is.
+    /// Everything else is as before.
+    ///
+    /// # Errors
+    /// When there is no such directory.
+    pub fn separate(&self, dir: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        let ino = state.tree.find(dir)?;
+        state.tree.names(ino)?;
+        state.tree.separate.insert(ino);
+        Ok(())
+    }
+
     /// From now on one call writes at most `bytes`, as system calls may.
     pub fn shorten_writes(&self, bytes: usize) {
         self.state().longest_write = bytes.max(1);
