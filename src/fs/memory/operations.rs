@@ -16,7 +16,7 @@ use super::{
     node::{Body, FileBody, Ino, ROOT, Tree, empty_dir},
 };
 use crate::{
-    fs::{DirEntry, File, Fs, Kind, Lock, Open, Rename, Space, Stat},
+    fs::{DirEntry, File, Fs, Kind, Lock, Open, Rename, Space, Stat, Watch},
     types::RelPath,
 };
 
@@ -144,6 +144,11 @@ impl Fs for MemoryFs {
         })
     }
 
+    fn watch(&self, path: &Path) -> io::Result<Option<Box<dyn Watch>>> {
+        let top = self.look(|tree| tree.find(path).map(|_| tree.file_system_of(path)))?;
+        Ok(Some(Box::new(self.begin_watch(top))))
+    }
+
     fn space(&self, path: &Path) -> io::Result<Space> {
         self.look(|tree| tree.find(path).map(drop))?;
         Ok(self.room())
@@ -222,7 +227,7 @@ impl Tree {
         path.ancestors().filter_map(|path| self.find(path).ok()).find(|ino| self.separate.contains(ino)).unwrap_or(ROOT)
     }
 
-    fn sync_file_system(&mut self, top: Ino) {
+    pub(super) fn sync_file_system(&mut self, top: Ino) {
         let inside = self.on_file_system(top);
         for ino in inside {
             match &mut self.node_mut(ino).body {

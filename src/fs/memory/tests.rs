@@ -223,3 +223,18 @@ fn a_flipped_bit_is_read_back() {
     assert_eq!(read(&fs.power_cut(1), "/f").unwrap()[9], 0x80);
     assert!(fs.flip_bit(path("/f"), 10, 0).is_err());
 }
+
+#[test]
+fn writes_that_are_lost_are_told_once_by_each_watch_and_never_become_durable() {
+    let fs = MemoryFs::new();
+    let (early, other) = (fs.watch(path("/")).unwrap().unwrap(), fs.watch(path("/")).unwrap().unwrap());
+    let file = fs.open(path("/f"), Open::CreateNew(0o644)).unwrap();
+    file.write_all_at(b"x", 0).unwrap();
+    fs.lose_writes(path("/f")).unwrap();
+    let late = fs.watch(path("/")).unwrap().unwrap();
+    fs.sync_fs(path("/")).unwrap();
+    assert!(early.sync().is_err() && other.sync().is_err() && file.sync_all().is_err());
+    assert!(early.sync().is_ok() && late.sync().is_ok() && file.sync_all().is_ok());
+    assert_eq!(read(&fs, "/f"), Some(b"x".to_vec()));
+    assert_eq!(outcomes(&fs, "/f"), [Some(Vec::new())].into());
+}

@@ -137,6 +137,7 @@ pub(super) fn publishing(fs: &MemoryFs, stores: Vec<DynWriteStore>) -> publish::
         level: 1,
         allow_secrets: Vec::new(),
         assume_stopped: false,
+        rehash: false,
         dry_run: false,
         head_lifetime_secs: 3600,
         keep_last: 3,

@@ -146,13 +146,16 @@ async fn defects(disk: &MemoryFs) -> u64 {
     let options = verify::Options {
         dir: TARGET.into(),
         whole_files: true,
+        drop_cache: false,
+        repair: false,
+        remote: None,
         threads: 2,
         state_dir: OPERATOR_STATE.into(),
         fs: Arc::new(disk.clone()),
         stop: Stop::new(),
         progress: Arc::new(NoProgress),
     };
-    verify::run(options).await.unwrap().0.defects
+    verify::run(options).await.unwrap().summary.defects
 }
 
 fn is_chunk(call: &Call) -> bool {
