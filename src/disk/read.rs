@@ -17,6 +17,12 @@ use crate::{
     types::ChunkSize,
 };
 
+/// Places at which a file is asked whether it is in the page cache.
+const CACHE_SAMPLES: u64 = 8;
+
+/// Pages that are dropped at once, a multiple of every chunk size.
+const DROP_BYTES: u64 = 64 << 20;
+
 /// What a chunk of a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
@@ -32,8 +38,18 @@ pub struct FileReader {
     file: Arc<dyn File>,
     scanned: ScannedFile,
     shape: FileShape,
+    cache: Cache,
     /// The data that follows the last place that was asked about: a file has few ranges and many chunks.
     data: Mutex<Option<KnownData>>,
+}
+
+/// What to do with the pages of a file after they were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cache {
+    /// They were in memory before: somebody uses them.
+    Keep,
+    /// They are there because of us. Pages of the node matter more.
+    Drop,
 }
 
 /// From `asked` on, the next data is `next`; `None` when only a hole follows.
@@ -53,9 +69,11 @@ impl FileReader {
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Err(changed(scanned, "was removed")),
             file => file?,
         };
+        // Asked before anything is read ahead.
+        let cache = cache(&*file, scanned.stat.len);
         file.advise_sequential();
         let shape = FileShape::new(scanned.stat.len, chunk_size);
-        let reader = Self { file, scanned: scanned.clone(), shape, data: Mutex::default() };
+        let reader = Self { file, scanned: scanned.clone(), shape, cache, data: Mutex::default() };
         reader.check()?;
         Ok(reader)
     }
@@ -78,7 +96,9 @@ impl FileReader {
             return Ok(Content::Hole);
         }
         into.resize(len as usize, 0);
-        match self.file.read_exact_at(into, offset) {
+        let read = self.file.read_exact_at(into, offset);
+        self.drop_pages_behind(offset);
+        match read {
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Err(changed(&self.scanned, "became shorter")),
             Err(e) => Err(self.io_error()(e)),
             Ok(()) if is_zero(into) => Ok(Content::Hole),
@@ -86,14 +106,23 @@ impl FileReader {
         }
     }
 
-    /// Checks that the file did not change since it was scanned. What was read counts only after this. Tells the system that the file
-    /// is not needed in the page cache any more: the node's own pages matter more.
+    /// Checks that the file did not change since it was scanned. What was read counts only after this. Leaves in the page cache what was
+    /// there before, and no more.
     ///
     /// # Errors
     /// [`Error::SourceChanged`].
     pub fn finish(&self) -> Result<(), Error> {
-        self.file.advise_done(0..self.shape.bytes);
+        if self.cache == Cache::Drop {
+            self.file.advise_done(0..self.shape.bytes);
+        }
         self.check()
+    }
+
+    /// Drops what was read a while ago, a piece at a time: other threads read just before and behind `offset`.
+    fn drop_pages_behind(&self, offset: u64) {
+        if self.cache == Cache::Drop && offset.is_multiple_of(DROP_BYTES) && offset >= 2 * DROP_BYTES {
+            self.file.advise_done(offset - 2 * DROP_BYTES..offset - DROP_BYTES);
+        }
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -119,6 +148,12 @@ impl FileReader {
     }
 }
 
+/// Asks at some places whether the file is in the page cache.
+fn cache(file: &dyn File, len: u64) -> Cache {
+    let cached = (0..CACHE_SAMPLES).filter(|place| file.is_cached(len / CACHE_SAMPLES * place)).count() as u64;
+    if 2 * cached >= CACHE_SAMPLES { Cache::Keep } else { Cache::Drop }
+}
+
 fn changed(file: &ScannedFile, what: &'static str) -> Error {
     Error::SourceChanged { path: file.path.clone(), what }
 }
@@ -136,12 +171,41 @@ mod tests {
             scan::scan,
             testing::{chunk_size, painted, put},
         },
-        fs::MemoryFs,
+        fs::{MemoryFs, RealFs},
     };
 
     fn reader(fs: &MemoryFs) -> FileReader {
         let scan = scan(fs, Path::new("/d")).unwrap();
         FileReader::open(fs, &scan.root, &scan.files[0], chunk_size()).unwrap()
+    }
+
+    /// The pages of a file that are in the page cache after all of it was read: all, where the file system keeps them anyway.
+    fn pages_after_reading(before: impl FnOnce(&dyn File)) -> usize {
+        let dir = tempfile::tempdir().unwrap();
+        let file = RealFs.open(&dir.path().join("f"), Open::CreateNew(0o600)).unwrap();
+        file.write_all_at(&painted(400_000, 1), 0).unwrap();
+        file.sync_all().unwrap();
+        before(&*file);
+        let scan = scan(&RealFs, dir.path()).unwrap();
+        let reader = FileReader::open(&RealFs, &scan.root, &scan.files[0], chunk_size()).unwrap();
+        (0..reader.shape().chunks()).for_each(|chunk| assert!(reader.read(chunk, &mut Vec::new()).is_ok()));
+        reader.finish().unwrap();
+        (0..400_000).step_by(4096).filter(|page| file.is_cached(*page)).count()
+    }
+
+    #[test]
+    fn leaves_in_the_page_cache_what_was_there_before() {
+        assert_eq!(pages_after_reading(|_| {}), 98);
+        let can_drop = {
+            let dir = tempfile::tempdir().unwrap();
+            let file = RealFs.open(&dir.path().join("f"), Open::CreateNew(0o600)).unwrap();
+            file.write_all_at(&[1; 9000], 0).unwrap();
+            file.sync_all().unwrap();
+            file.advise_done(0..9000);
+            !file.is_cached(0)
+        };
+        let left = pages_after_reading(|file| file.advise_done(0..400_000));
+        assert!(left < 10 || !can_drop, "{left} pages");
     }
 
     // ST-12

@@ -5,6 +5,7 @@
 
 pub mod by_hand;
 mod header;
+mod probe;
 
 use std::fmt;
 
@@ -63,6 +64,8 @@ pub enum FrameError {
 pub struct Encoder {
     context: CCtx<'static>,
     level: i32,
+    /// Where samples are compressed to.
+    sample: Vec<u8>,
 }
 
 impl fmt::Debug for Encoder {
@@ -84,26 +87,53 @@ impl Encoder {
         for parameter in [CParameter::CompressionLevel(level), CParameter::ChecksumFlag(false), CParameter::ContentSizeFlag(true)] {
             context.set_parameter(parameter).map_err(|code| FrameError::Compress(zstd_safe::get_error_name(code)))?;
         }
-        Ok(Self { context, level })
+        Ok(Self { context, level, sample: Vec::new() })
     }
 
-    /// Replaces what is in `into` by the frame of `raw`, a chunk of at least one byte.
-    /// Allocates only when `into` has not held a frame of such a chunk before.
+    /// Replaces what is in `into` by the frame of `raw`, a chunk of at least one byte. At the fast levels a chunk that does not shrink
+    /// becomes raw blocks. Allocates only when `into` has not held a frame of such a chunk before.
     ///
     /// # Errors
     /// [`FrameError::Compress`] when memory runs out.
     pub fn encode(&mut self, raw: &[u8], into: &mut Vec<u8>) -> Result<(), FrameError> {
         into.clear();
-        into.reserve(zstd_safe::compress_bound(raw.len()));
-        self.context.compress2(into, raw).map_err(|code| FrameError::Compress(zstd_safe::get_error_name(code)))?;
-        Ok(())
+        into.reserve(zstd_safe::compress_bound(raw.len()).max(by_hand::plain_bound(raw.len())));
+        if self.probes() && !self.is_compressible(raw)? {
+            by_hand::plain_into(raw, into);
+            return Ok(());
+        }
+        compress(&mut self.context, raw, into)
     }
 
-    /// The name that a manifest gives this encoder, for example `zstd 1.5.7/1`: equal names make equal frames.
+    /// Whether one sample of the chunk shrinks enough. A short chunk is its own sample.
+    fn is_compressible(&mut self, raw: &[u8]) -> Result<bool, FrameError> {
+        for sample in probe::samples(raw) {
+            self.sample.clear();
+            self.sample.reserve(zstd_safe::compress_bound(sample.len()));
+            compress(&mut self.context, sample, &mut self.sample)?;
+            if probe::shrinks(sample.len(), self.sample.len()) {
+                return Ok(true);
+            }
+        }
+        Ok(probe::samples(raw).next().is_none())
+    }
+
+    /// Who asks for a higher level wants every byte that it saves.
+    fn probes(&self) -> bool {
+        self.level <= probe::MAX_LEVEL
+    }
+
+    /// The name that a manifest gives this encoder, for example `zstd 1.5.7/1+probe1` or `zstd 1.5.7/9`: equal names make equal frames.
     #[must_use]
     pub fn name(&self) -> String {
-        format!("zstd {}/{}", zstd_safe::version_string(), self.level)
+        let probe = if self.probes() { probe::NAME } else { "" };
+        format!("zstd {}/{}{probe}", zstd_safe::version_string(), self.level)
     }
+}
+
+fn compress(context: &mut CCtx<'static>, raw: &[u8], into: &mut Vec<u8>) -> Result<(), FrameError> {
+    context.compress2(into, raw).map_err(|code| FrameError::Compress(zstd_safe::get_error_name(code)))?;
+    Ok(())
 }
 
 /// Reads frames; its context is reused from one to the next.

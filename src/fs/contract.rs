@@ -45,6 +45,16 @@ fn fails<T>(kind: ErrorKind, result: io::Result<T>) {
 }
 
 on_both! {
+    fn a_watch_syncs_and_is_content_when_nothing_failed(fs, dir) {
+        // None on a file system that does not tell of failures.
+        if let Some(watch) = fs.watch(dir).unwrap() {
+            put(fs, &dir.join("f"), b"x");
+            watch.sync().unwrap();
+            watch.sync().unwrap();
+        }
+        fails(ErrorKind::NotFound, fs.watch(&dir.join("absent")));
+    }
+
     fn reads_what_was_written(fs, dir) {
         let file = fs.open(&dir.join("f"), Open::CreateNew(0o640)).unwrap();
         file.write_all_at(b"hello", 3).unwrap();

@@ -185,6 +185,18 @@ pub trait File: Any + Debug + Send + Sync {
 
     /// Says that the range is not needed in the page cache any more.
     fn advise_done(&self, _range: Range<u64>) {}
+
+    /// Whether the byte at `offset` is in the page cache; also where nobody knows.
+    fn is_cached(&self, _offset: u64) -> bool {
+        true
+    }
+}
+
+/// A file system that is watched for writes that fail.
+pub trait Watch: Debug + Send + Sync {
+    /// Makes everything on the file system durable, as [`Fs::sync_fs`] does. Fails when any write to the disk has failed since the last
+    /// call, or since the watch began, whichever file it was of. A failure is told once.
+    fn sync(&self) -> io::Result<()>;
 }
 
 /// A file system. See the module documentation for what all implementations promise.
@@ -241,8 +253,11 @@ pub trait Fs: Debug + Send + Sync + 'static {
     /// Makes the names in a directory durable (`fsync` of the directory).
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
 
-    /// Makes everything on the file system that holds `path` durable (`syncfs`).
+    /// Makes everything on the file system that holds `path` durable (`syncfs`). May keep quiet about writes that failed: see [`Fs::watch`].
     fn sync_fs(&self, path: &Path) -> io::Result<()>;
+
+    /// Begins to watch the file system that holds `path`; `None` where the system does not tell of every write that fails.
+    fn watch(&self, path: &Path) -> io::Result<Option<Box<dyn Watch>>>;
 
     /// Room on the file system that holds `path`.
     fn space(&self, path: &Path) -> io::Result<Space>;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{
     Error,
+    buffers::Buffers,
     pipeline::OpenFile,
     plan::{ChunkPlan, StoreSet, plan_chunk},
     previous::KnownSegment,
@@ -67,15 +68,15 @@ pub(super) struct ChunkEncoder {
     encoder: Encoder,
     decoder: Decoder,
     raw: Vec<u8>,
-    frame: Vec<u8>,
     check: Vec<u8>,
+    frames: Buffers,
     all: StoreSet,
 }
 
 impl ChunkEncoder {
-    pub(super) fn new(level: i32, all: StoreSet) -> Result<Self, Error> {
+    pub(super) fn new(level: i32, all: StoreSet, frames: Buffers) -> Result<Self, Error> {
         let encoder = Encoder::new(level).map_err(Error::Encode)?;
-        Ok(Self { encoder, decoder: Decoder::new(), raw: Vec::new(), frame: Vec::new(), check: Vec::new(), all })
+        Ok(Self { encoder, decoder: Decoder::new(), raw: Vec::new(), check: Vec::new(), frames, all })
     }
 
     pub(super) fn encode(&mut self, job: Job) -> Result<EncodedChunk, Error> {
@@ -83,25 +84,28 @@ impl ChunkEncoder {
         let (row, value, upload) = match job.file.reader.read(job.index, &mut self.raw)? {
             Content::Hole => (Row::hole(shape.raw_len(job.index)), file_hash::zero_subtree(shape, job.index), Upload::None),
             Content::Data => {
-                let value = file_hash::subtree(shape, job.index, &self.raw);
                 let (row, upload) = self.store(&job)?;
-                (row, value, upload)
+                (row, file_hash::subtree_of_hashed(shape, job.index, &self.raw, row.raw), upload)
             }
         };
         Ok(EncodedChunk { file: job.file, index: job.index, row, value, upload })
     }
 
     fn store(&mut self, job: &Job) -> Result<(Row, Upload), Error> {
+        let known = job.known.rows(job.index);
+        if known.is_empty() {
+            let (row, bytes) = self.make_frame()?;
+            return Ok((row, Upload::Frame { to: self.all, bytes }));
+        }
         let raw = Hash::of(&self.raw);
-        match plan_chunk(raw, &job.known.rows(job.index), self.all) {
+        match plan_chunk(raw, &known, self.all) {
             ChunkPlan::Encode => {
-                let row = self.make_frame(raw)?;
-                Ok((row, Upload::Frame { to: self.all, bytes: Bytes::copy_from_slice(&self.frame) }))
+                let (row, bytes) = self.make_frame_of(raw)?;
+                Ok((row, Upload::Frame { to: self.all, bytes }))
             }
             ChunkPlan::Keep { row, missing_at, .. } if missing_at.is_empty() => Ok((row, Upload::None)),
             ChunkPlan::Keep { row, held_by, missing_at } => {
-                let made = self.make_frame(raw)?;
-                let bytes = Bytes::copy_from_slice(&self.frame);
+                let (made, bytes) = self.make_frame_of(raw)?;
                 let upload = if made == row {
                     Upload::Frame { to: missing_at, bytes }
                 } else {
@@ -112,14 +116,22 @@ impl ChunkEncoder {
         }
     }
 
-    /// Compresses the chunk into `self.frame` and decodes it once: a bad core or memory must not publish.
-    fn make_frame(&mut self, raw: Hash) -> Result<Row, Error> {
-        self.encoder.encode(&self.raw, &mut self.frame).map_err(Error::Encode)?;
-        self.decoder.decode(&self.frame, self.raw.len() as u32, &mut self.check).map_err(Error::Encode)?;
-        if self.check != self.raw || Hash::of(&self.check) != raw {
+    fn make_frame_of(&mut self, raw: Hash) -> Result<(Row, Bytes), Error> {
+        let (row, bytes) = self.make_frame()?;
+        if row.raw == raw { Ok((row, bytes)) } else { Err(Error::Miscomputed) }
+    }
+
+    /// Compresses the chunk, and decodes the frame once: a bad core or memory must not publish. The chunk's hash is that of what came out of
+    /// the frame, so that no frame is published under a hash that it does not decode to.
+    fn make_frame(&mut self) -> Result<(Row, Bytes), Error> {
+        let mut frame = self.frames.take();
+        self.encoder.encode(&self.raw, &mut frame).map_err(Error::Encode)?;
+        self.decoder.decode(&frame, self.raw.len() as u32, &mut self.check).map_err(Error::Encode)?;
+        if self.check != self.raw {
             return Err(Error::Miscomputed);
         }
-        let bytes = u32::try_from(self.frame.len()).expect("a frame of a chunk is shorter than 4 GiB");
-        Ok(Row { raw, stored: Stored::Frame { hash: Hash::of(&self.frame), bytes } })
+        let bytes = u32::try_from(frame.len()).expect("a frame of a chunk is shorter than 4 GiB");
+        let row = Row { raw: Hash::of(&self.check), stored: Stored::Frame { hash: Hash::of(&frame), bytes } };
+        Ok((row, self.frames.lend(frame)))
     }
 }

@@ -4,6 +4,7 @@
 //! nothing names, never a snapshot that readers see in part.
 
 mod assemble;
+mod buffers;
 mod encode;
 mod error;
 mod heads;
@@ -13,7 +14,9 @@ mod previous;
 mod read_back;
 mod snapshot;
 mod source;
+mod stamps;
 mod targets;
+mod unchanged;
 
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
@@ -49,8 +52,9 @@ pub async fn run(options: Options) -> Result<Summary, Error> {
     if !options.dry_run {
         // 8. Sign one head and advance every store to it, the deciding one first.
         summary.seq = Some(ready.heads.advance(&options, &ready.targets, &ready.chosen).await?);
-        // 9. The index.
+        // 9. The index, and what the next run need not read.
         ready.heads.update_index(&options, &ready.targets).await;
+        unchanged::remember(&options, &ready.source.scan, ready.chosen.id()).await;
     }
     summary.stores = ready.targets.summaries();
     summary.stores.extend(options.unopened.iter().map(StoreSummary::unopened));
@@ -78,9 +82,11 @@ async fn make_ready(options: &Arc<Options>) -> Result<Ready, Error> {
     source.check_at_rest(options).await?;
     // 4. Scan, and refuse links, special files and secrets.
     let source = source.scan(options).await?;
-    // 5. and 6. Read, hash, compress and store what the stores lack.
+    // 5. Which files are published already, as far as the file system can tell.
     let previous = Arc::new(heads.previous(&targets, &options.progress).await?);
-    let content = pipeline::publish_chunks(options, &targets, &previous, &source.scan).await?;
+    let unchanged = unchanged::find(options, &targets, &previous, &source.scan).await?;
+    // 6. Read, hash, compress and store what the stores lack of the others.
+    let content = pipeline::publish_chunks(options, &targets, &previous, unchanged, &source.scan).await?;
     source.check_unchanged(options).await?;
     // 7. The manifest; then everything durable and read back.
     let made = snapshot::make(options, &source.scan, content)?;
@@ -114,6 +120,8 @@ pub struct Options {
     pub allow_secrets: Vec<RelPath>,
     /// Take the word of the operator where it cannot be seen whether a process has the database open.
     pub assume_stopped: bool,
+    /// Read every file, also those that did not change since the previous run as far as the file system can tell.
+    pub rehash: bool,
     /// Say what would happen, and stop before the first write to a store.
     pub dry_run: bool,
     /// How long the new head is valid, seconds.
@@ -155,7 +163,9 @@ pub struct Summary {
     pub bytes: u64,
     /// Bytes read from the data directory.
     pub read_bytes: u64,
-    /// Bytes of chunks that the previous snapshot already had.
+    /// Bytes of files that were not read, because they did not change since the previous run.
+    pub skipped_bytes: u64,
+    /// Bytes of chunks that the previous snapshot already had, read or not.
     pub reused_bytes: u64,
     /// Bytes in holes.
     pub hole_bytes: u64,

@@ -12,10 +12,12 @@ use tokio::task::JoinSet;
 use super::{
     Error, Options,
     assemble::{Assembler, FinishedSegment},
+    buffers::Buffers,
     encode::{ChunkEncoder, EncodedChunk, Job, Upload},
     plan::StoreSet,
     previous::Previous,
     targets::Targets,
+    unchanged::Unchanged,
 };
 use crate::{
     disk::{
@@ -47,9 +49,12 @@ pub(super) struct Context {
     pub(super) fs: Arc<dyn Fs>,
     pub(super) targets: Arc<Targets>,
     pub(super) previous: Arc<Previous>,
+    /// Files that are not read.
+    pub(super) unchanged: Unchanged,
     pub(super) chunk_size: ChunkSize,
     pub(super) level: i32,
     pub(super) threads: usize,
+    pub(super) frames: Buffers,
     pub(super) progress: Arc<dyn Progress>,
 }
 
@@ -73,7 +78,7 @@ struct StoredChunk {
 }
 
 /// What the pipeline made of a data directory.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Content {
     /// One entry for each scanned file, in their order.
     pub(super) files: Vec<FileEntry>,
@@ -83,6 +88,8 @@ pub(super) struct Content {
     pub(super) read_bytes: u64,
     /// Bytes of chunks that no store needed.
     pub(super) reused_bytes: u64,
+    /// Bytes of files that were not read, holes included.
+    pub(super) skipped_bytes: u64,
 }
 
 /// Publishes the content of every scanned file, chunks before the lists that name them.
@@ -93,6 +100,7 @@ pub(super) async fn publish_chunks(
     options: &Options,
     targets: &Arc<Targets>,
     previous: &Arc<Previous>,
+    unchanged: Unchanged,
     scan: &Scan,
 ) -> Result<Content, Error> {
     let total_bytes = Some(scan.files.iter().map(|file| file.stat.len).sum());
@@ -101,9 +109,11 @@ pub(super) async fn publish_chunks(
         fs: Arc::clone(&options.fs),
         targets: Arc::clone(targets),
         previous: Arc::clone(previous),
+        unchanged,
         chunk_size: options.chunk_size,
         level: options.level,
         threads: options.threads.clamp(1, MAX_THREADS),
+        frames: Buffers::default(),
         progress: Arc::clone(&options.progress),
     };
     run(&Arc::new(context), scan).await
@@ -133,7 +143,8 @@ async fn run(context: &Arc<Context>, scan: &Scan) -> Result<Content, Error> {
 
 /// Says what to read, file by file; ends early when the stages behind it have.
 async fn dispatch(context: &Context, scan: &Scan, jobs: Sender<Job>) -> Result<(), Error> {
-    for (position, file) in scan.files.iter().enumerate().filter(|(_, file)| file.stat.len > 0) {
+    let to_read = |(position, file): &(usize, &ScannedFile)| file.stat.len > 0 && !context.unchanged.contains_key(position);
+    for (position, file) in scan.files.iter().enumerate().filter(to_read) {
         let open = Arc::new(open(context, scan, position, file).await?);
         let mut known = Arc::default();
         for index in 0..open.shape.chunks() {
@@ -159,7 +170,7 @@ async fn open(context: &Context, scan: &Scan, position: usize, file: &ScannedFil
 
 fn encode_all(context: &Context, jobs: &Receiver<Job>, encoded: &Sender<EncodedChunk>) -> Result<(), Error> {
     let _last_out = Closing(jobs);
-    let mut encoder = ChunkEncoder::new(context.level, context.targets.alive())?;
+    let mut encoder = ChunkEncoder::new(context.level, context.targets.alive(), context.frames.clone())?;
     while let Ok(job) = jobs.recv_blocking() {
         if encoded.send_blocking(encoder.encode(job)?).is_err() {
             break;
@@ -217,7 +228,8 @@ async fn fetch_frame(targets: &Targets, from: StoreSet, row: Row) -> Option<Byte
 /// Puts rows together to files and their lists to the stores.
 async fn collect(context: &Context, scan: &Scan, stored: Receiver<StoredChunk>) -> Result<Content, Error> {
     let mut files: Vec<Option<FileEntry>> = scan.files.iter().map(empty_entry).collect();
-    let mut content = Content { files: Vec::new(), sums: RowSums { frame_bytes: 0, hole_bytes: 0 }, read_bytes: 0, reused_bytes: 0 };
+    let mut content = Content::default();
+    keep(context, &mut files, &mut content);
     let mut assemblers: HashMap<usize, Assembler> = HashMap::new();
     while let Ok(chunk) = stored.recv().await {
         let position = chunk.file.position;
@@ -239,6 +251,19 @@ async fn collect(context: &Context, scan: &Scan, stored: Receiver<StoredChunk>) 
     // Fewer files than scanned: a stage failed, and its error is the one that counts.
     content.files = files.into_iter().collect::<Option<_>>().ok_or(Error::WorkerDied)?;
     Ok(content)
+}
+
+/// Takes over the entries of the files that are not read.
+fn keep(context: &Context, files: &mut [Option<FileEntry>], content: &mut Content) {
+    for (position, kept) in &context.unchanged {
+        let bytes = kept.entry.bytes;
+        content.sums.frame_bytes += kept.sums.frame_bytes;
+        content.sums.hole_bytes += kept.sums.hole_bytes;
+        content.reused_bytes += bytes - kept.sums.hole_bytes;
+        content.skipped_bytes += bytes;
+        context.progress.event(Event::Done { bytes });
+        files[*position] = Some(kept.entry.clone());
+    }
 }
 
 fn empty_entry(file: &ScannedFile) -> Option<FileEntry> {

@@ -10,7 +10,7 @@ use crate::{
     format::{
         key,
         list::{FileShape, SEGMENT_ROWS, Segment, segment_of},
-        manifest::{FileEntry, Layout, Manifest},
+        manifest::{FileEntry, Layout, Manifest, RowSums},
         row::Row,
     },
     progress::{Event, Progress},
@@ -65,6 +65,27 @@ impl Previous {
         self.snapshots.values().filter(has_it).fold(StoreSet::EMPTY, |set, snapshot| set.with(snapshot.at))
     }
 
+    /// The stores whose snapshot has exactly this file, cut in the same way.
+    pub(super) fn stores_with_file(&self, entry: &FileEntry, chunk_size: ChunkSize) -> StoreSet {
+        let has_it = |snapshot: &&PreviousSnapshot| {
+            snapshot.manifest.about().chunk_size == chunk_size
+                && snapshot.manifest.find(entry.path.as_str()).is_some_and(|(_, there)| there == entry)
+        };
+        self.snapshots.values().filter(has_it).fold(StoreSet::EMPTY, |set, snapshot| set.with(snapshot.at))
+    }
+
+    /// Sums over the rows of a file of snapshot `id`; `None`, with a warning, when a list of it cannot be read.
+    pub(super) async fn sums(&self, id: &Hash, file: &FileEntry, targets: &Targets, progress: &Arc<dyn Progress>) -> Option<RowSums> {
+        match self.snapshots.get(id)?.sums(file, targets).await {
+            Ok(sums) => Some(sums),
+            Err(reason) => {
+                let text = format!("a list of {} cannot be used and the file is read: {reason}", file.path);
+                progress.event(Event::Warning { text });
+                None
+            }
+        }
+    }
+
     /// The rows that are known for segment `segment` of the file at `path`. A snapshot whose list cannot be read counts as
     /// knowing nothing: its chunks are put again, which heals the store.
     pub(super) async fn segment(
@@ -103,6 +124,20 @@ impl PreviousSnapshot {
         let segment = Segment::parse(&bytes, shape, segment).map_err(|error| error.to_string())?;
         debug_assert!(segment.len() as u64 <= SEGMENT_ROWS);
         Ok(segment.rows().collect())
+    }
+
+    async fn sums(&self, file: &FileEntry, targets: &Targets) -> Result<RowSums, String> {
+        let shape = FileShape::new(file.bytes, self.manifest.about().chunk_size);
+        let mut sums = RowSums { frame_bytes: 0, hole_bytes: 0 };
+        let mut index = 0;
+        while index < shape.chunks() {
+            for row in self.rows(file, segment_of(index).0, targets).await? {
+                sums.frame_bytes += u64::from(row.frame_bytes());
+                sums.hole_bytes += if row.is_hole() { u64::from(shape.raw_len(index)) } else { 0 };
+                index += 1;
+            }
+        }
+        Ok(sums)
     }
 
     async fn read_list(&self, hash: Hash, targets: &Targets) -> Result<Vec<u8>, String> {

@@ -29,6 +29,7 @@ pub(super) struct Made {
     stored: StoredManifest,
     read_bytes: u64,
     reused_bytes: u64,
+    skipped_bytes: u64,
 }
 
 /// The snapshot that the next head names: the one that this run made, or the previous one where nothing changed.
@@ -49,7 +50,8 @@ pub(super) fn make(options: &Options, scan: &Scan, content: Content) -> Result<M
     if Manifest::parse_stored(&stored.bytes, stored.json_bytes).map_err(Error::Manifest)? != manifest {
         return Err(Error::Miscomputed);
     }
-    Ok(Made { manifest, stored, read_bytes: content.read_bytes, reused_bytes: content.reused_bytes })
+    let Content { read_bytes, reused_bytes, skipped_bytes, .. } = content;
+    Ok(Made { manifest, stored, read_bytes, reused_bytes, skipped_bytes })
 }
 
 fn about(options: &Options) -> Result<About, Error> {
@@ -134,6 +136,7 @@ impl Chosen {
             files: totals.files,
             bytes: totals.bytes,
             read_bytes: self.made.read_bytes,
+            skipped_bytes: self.made.skipped_bytes,
             reused_bytes: self.made.reused_bytes,
             hole_bytes: totals.hole_bytes,
             allowed_secrets: source.allowed.clone(),

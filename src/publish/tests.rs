@@ -47,6 +47,7 @@ impl Machine {
             level: 1,
             allow_secrets: Vec::new(),
             assume_stopped: false,
+            rehash: false,
             dry_run: false,
             head_lifetime_secs: 3600,
             keep_last: 3,
@@ -168,7 +169,7 @@ async fn a_file_that_cannot_be_read_ends_the_run_before_the_rest_is_read() {
     let store = machine.faulty(cut);
     let options = Options { fs: Arc::new(fs), ..machine.options(vec![Arc::clone(&store) as DynWriteStore]) };
     let targets = Arc::new(Targets::new(&options.stores, &[], Writing::Real).unwrap());
-    let error = pipeline::publish_chunks(&options, &targets, &Arc::default(), &scan).await.unwrap_err();
+    let error = pipeline::publish_chunks(&options, &targets, &Arc::default(), Default::default(), &scan).await.unwrap_err();
     assert!(matches!(error, Error::Disk(crate::disk::Error::SourceChanged { .. })), "{error:?}");
     let put = store.calls().iter().filter(|call| call.action == Action::Put).count();
     assert!(put < 120, "{put} chunks were put");
@@ -192,4 +193,26 @@ async fn a_clock_that_went_backwards_publishes_nothing() {
     let error = run(Options { now: early, ..machine.options(stores()) }).await.unwrap_err();
     assert!(matches!(&error, Error::Catalog(error) if error.code() == "clock"), "{error:?}");
     assert_eq!(machine.store.get(&crate::format::key::head(&"demo/generic".parse().unwrap()), 1 << 16).await.unwrap(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_cannot_remember_what_it_saw_publishes_and_so_does_the_next() {
+    let machine = machine().await;
+    // A file where the folder should be: neither reading nor writing below it works.
+    std::fs::write(machine.folder.path().join("state/publish"), "").unwrap();
+    for seq in 1..3 {
+        let summary = run(machine.options(vec![Arc::new(machine.store.clone())])).await.unwrap();
+        assert_eq!((summary.seq, summary.skipped_bytes, summary.read_bytes), (Some(seq), 0, 12 * 65_536));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_remembered_of_a_run_that_shows_no_head_or_is_a_dry_run() {
+    let machine = machine().await;
+    let failing = machine.faulty(|call| (call.action == Action::Swap && is_head(call)).then_some(Fault::Fail(ErrorKind::Io)));
+    run(machine.options(vec![failing])).await.unwrap_err();
+    run(Options { dry_run: true, ..machine.options(vec![Arc::new(machine.store.clone())]) }).await.unwrap();
+    assert!(!machine.folder.path().join("state/publish").exists());
+    run(machine.options(vec![Arc::new(machine.store.clone())])).await.unwrap();
+    assert!(machine.folder.path().join("state/publish").exists());
 }

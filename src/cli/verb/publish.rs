@@ -45,6 +45,9 @@ pub(crate) struct PublishArgs {
     /// Say what would be published, and stop
     #[arg(long)]
     dry_run: bool,
+    /// Read every file, also those with the size, times and inode of the last run
+    #[arg(long)]
+    rehash: bool,
     /// Publish this file although it looks like a secret; exact path, repeat for several
     #[arg(long, value_name = "PATH")]
     allow_secret: Vec<String>,
@@ -102,6 +105,7 @@ async fn options(args: PublishArgs, context: &Context) -> Result<Options, Failur
         level: args.level.or(configured.level).unwrap_or(1),
         allow_secrets: allow_secrets.iter().map(|path| allowed(path)).collect::<Result<_, _>>()?,
         assume_stopped: args.assume_stopped,
+        rehash: args.rehash,
         dry_run: args.dry_run,
         head_lifetime_secs: args.head_lifetime.or(configured.head_lifetime).unwrap_or(Span::hours(7 * 24)).0.as_secs(),
         keep_last: args.keep_last.or(configured.keep_last).unwrap_or(3),
@@ -146,10 +150,11 @@ fn text(summary: &Summary) -> String {
     let seq = summary.seq.map(|seq| format!(", head {seq}")).unwrap_or_default();
     let mut text = format!("{verb}: {} {}{height}{seq}\n", summary.channel, summary.snapshot.short());
     text += &format!(
-        "{} files, {}; read {}, already published {}, holes {}; {:.1} s\n",
+        "{} files, {}; read {}, not read {}, already published {}, holes {}; {:.1} s\n",
         summary.files,
         ByteSize(summary.bytes),
         ByteSize(summary.read_bytes),
+        ByteSize(summary.skipped_bytes),
         ByteSize(summary.reused_bytes),
         ByteSize(summary.hole_bytes),
         summary.seconds
@@ -189,6 +194,7 @@ mod tests {
             files: 4,
             bytes: 5 << 20,
             read_bytes: 4 << 20,
+            skipped_bytes: 1 << 20,
             reused_bytes: 1 << 20,
             hole_bytes: 0,
             allowed_secrets: Vec::new(),
@@ -201,7 +207,7 @@ mod tests {
     fn the_summary_tells_what_was_published_and_where() {
         insta::assert_snapshot!(text(&summary(&[None])), @r"
         published: kusama/pruned 0d197521d9a4, height 99, head 12
-        4 files, 5.0 MiB; read 4.0 MiB, already published 1.0 MiB, holes 0 B; 1.2 s
+        4 files, 5.0 MiB; read 4.0 MiB, not read 1.0 MiB, already published 1.0 MiB, holes 0 B; 1.2 s
           /srv/a: 7 objects, 3.0 MiB
         ");
     }

@@ -163,7 +163,26 @@ fn buffers_and_contexts_are_reused() {
 
 #[test]
 fn the_name_of_an_encoder_is_its_library_and_level() {
-    assert_eq!(Encoder::new(1).unwrap().name(), "zstd 1.5.7/1");
+    assert_eq!(Encoder::new(1).unwrap().name(), "zstd 1.5.7/1+probe1");
+    assert_eq!(Encoder::new(4).unwrap().name(), "zstd 1.5.7/4");
+}
+
+#[test]
+fn what_does_not_shrink_is_stored_as_it_is_at_the_fast_levels_only() {
+    let raw = noise(1 << 20);
+    for level in [-1, 1, 3] {
+        assert_eq!(encode(&raw, level), by_hand::plain(&raw), "level {level}");
+    }
+    assert_ne!(encode(&raw, 4), by_hand::plain(&raw));
+    for level in [1, 4] {
+        assert_eq!(decode(&encode(&raw, level), 1 << 20).as_ref(), Ok(&raw));
+    }
+    // One sample that shrinks is enough, and a chunk that is shorter than the samples is always compressed.
+    let mut mixed = raw.clone();
+    mixed[700_000..].fill(7);
+    assert!(encode(&mixed, 1).len() < 720_000);
+    let short = [noise(20_000), vec![7; 20_000]].concat();
+    assert!(encode(&short, 1).len() < 21_000);
 }
 
 #[test]

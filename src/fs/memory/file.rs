@@ -22,8 +22,9 @@ pub(super) struct MemoryFile {
 impl MemoryFile {
     fn sync(&self) -> io::Result<()> {
         self.fs.mutate(|state| {
-            state.tree.file_mut(self.ino)?.sync();
-            Ok(())
+            let file = state.tree.file_mut(self.ino)?;
+            file.sync();
+            if file.tell_loss() { Err(Errno::IO.into()) } else { Ok(()) }
         })
     }
 

@@ -28,7 +28,7 @@ use self::{
     names::NameChange,
     node::{Body, Ino, Tree},
 };
-use super::{Lock, Space};
+use super::{Lock, Space, Watch};
 
 /// A file system in memory. Clones are the same file system; [`MemoryFs::power_cut`] makes another one.
 /// It starts with an empty root directory `/`; relative paths are taken from there.
@@ -41,6 +41,8 @@ struct State {
     tree: Tree,
     locked: BTreeSet<Ino>,
     operations: u64,
+    /// How many writes to the disk have failed behind everybody's back.
+    lost_writes: u64,
     failure: Option<Failure>,
     hook: Option<Hook>,
     limit_bytes: Option<u64>,
@@ -68,6 +70,7 @@ impl MemoryFs {
             tree,
             locked,
             operations: 0,
+            lost_writes: 0,
             failure: None,
             hook: None,
             limit_bytes: None,
@@ -130,6 +133,19 @@ impl MemoryFs {
         self.state().limit_bytes = bytes;
     }
 
+    /// Makes a directory a file system of its own, as far as [`super::Fs::sync_fs`] goes: syncing either leaves the other as it is.
+    /// Everything else is as before.
+    ///
+    /// # Errors
+    /// When there is no such directory.
+    pub fn separate(&self, dir: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        let ino = state.tree.find(dir)?;
+        state.tree.names(ino)?;
+        state.tree.separate.insert(ino);
+        Ok(())
+    }
+
     /// From now on one call writes at most `bytes`, as system calls may.
     pub fn shorten_writes(&self, bytes: usize) {
         self.state().longest_write = bytes.max(1);
@@ -155,6 +171,19 @@ impl MemoryFs {
         let file = state.tree.file_mut(ino)?;
         file.durable.flip_bit(byte, bit);
         if file.now.flip_bit(byte, bit) { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    }
+
+    /// Fails to write what is unsynced of a file to the disk, as the kernel may at any time in the background: what was written can still be
+    /// read, is not on the disk, and no later sync brings it there. The next sync of the file fails, and the next of each [`Watch`].
+    ///
+    /// # Errors
+    /// When there is no such file.
+    pub fn lose_writes(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        let ino = state.tree.find(path)?;
+        state.tree.file_mut(ino)?.lose_writes();
+        state.lost_writes += 1;
+        Ok(())
     }
 
     /// Makes a symbolic link, which [`super::Fs`] has no operation for; it leads nowhere.
@@ -212,6 +241,10 @@ impl MemoryFs {
         Space { free_bytes: total_bytes.saturating_sub(state.tree.used_bytes()), total_bytes, free_inodes: None }
     }
 
+    fn begin_watch(&self, top: Ino) -> MemoryWatch {
+        MemoryWatch { told: Mutex::new(self.state().lost_writes), fs: self.clone() }
+    }
+
     fn lock(&self, ino: Ino) -> Option<Box<dyn Lock>> {
         let taken = self.state().locked.insert(ino);
         taken.then(|| Box::new(MemoryLock { fs: self.clone(), ino }) as Box<dyn Lock>)
@@ -251,6 +284,25 @@ impl Lock for MemoryLock {}
 impl Drop for MemoryLock {
     fn drop(&mut self) {
         self.fs.state().locked.remove(&self.ino);
+    }
+}
+
+#[derive(Debug)]
+struct MemoryWatch {
+    fs: MemoryFs,
+    /// The top of its file system.
+    top: Ino,
+    told: Mutex<u64>,
+}
+
+impl Watch for MemoryWatch {
+    fn sync(&self) -> io::Result<()> {
+        self.fs.mutate(|state| {
+            state.tree.sync_file_system(self.top);
+            let mut told = self.told.lock().expect("no holder of this lock panics");
+            let before = std::mem::replace(&mut *told, state.lost_writes);
+            if before < state.lost_writes { Err(Errno::IO.into()) } else { Ok(()) }
+        })
     }
 }
 

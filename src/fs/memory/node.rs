@@ -28,11 +28,22 @@ pub(super) enum Change {
     SetLen(u64),
 }
 
+/// What became of writes that did not reach the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// Nobody was told yet.
+    Untold,
+    /// A sync has failed for it.
+    Told,
+}
+
 #[derive(Clone, Debug, Default)]
 pub(super) struct FileBody {
     pub(super) now: Content,
     pub(super) durable: Content,
     pub(super) unsynced: Vec<Change>,
+    /// Set when writes were lost: the page cache takes its pages for written, so no sync writes them again.
+    pub(super) lost: Option<Loss>,
     /// Pages reserved by `allocate`.
     pub(super) reserved: BTreeSet<u64>,
 }
@@ -44,8 +55,22 @@ impl FileBody {
     }
 
     pub(super) fn sync(&mut self) {
-        self.durable = self.now.clone();
+        if self.lost.is_none() {
+            self.durable = self.now.clone();
+        }
         self.unsynced.clear();
+    }
+
+    pub(super) fn lose_writes(&mut self) {
+        self.unsynced.clear();
+        self.lost = Some(Loss::Untold);
+    }
+
+    /// Whether a sync of this file has to fail; says so once.
+    pub(super) fn tell_loss(&mut self) -> bool {
+        let untold = self.lost == Some(Loss::Untold);
+        self.lost = self.lost.map(|_| Loss::Told);
+        untold
     }
 
     pub(super) fn page_count(&self) -> u64 {
@@ -95,12 +120,15 @@ impl Node {
 pub(super) struct Tree {
     pub(super) nodes: BTreeMap<Ino, Node>,
     pub(super) unsynced: Vec<NameChange>,
+    /// Directories that are file systems of their own, as far as syncs go.
+    pub(super) separate: BTreeSet<Ino>,
     clock_ns: i128,
 }
 
 impl Tree {
     pub(super) fn new() -> Self {
-        let mut tree = Self { nodes: BTreeMap::new(), unsynced: Vec::new(), clock_ns: 1_000_000_000_000_000_000 };
+        let mut tree =
+            Self { nodes: BTreeMap::new(), unsynced: Vec::new(), separate: BTreeSet::new(), clock_ns: 1_000_000_000_000_000_000 };
         tree.add(empty_dir(), 0o755);
         tree
     }

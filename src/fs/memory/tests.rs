@@ -132,6 +132,25 @@ fn each_way_to_lose_what_was_not_synced_loses_just_that() {
     assert_eq!(after(Unsynced::OnlyContent), found("newer", None));
 }
 
+#[test]
+fn a_sync_ends_at_the_border_of_a_file_system() {
+    let fs = MemoryFs::new();
+    for dir in ["/a", "/b"] {
+        fs.create_dir(path(dir), 0o755).unwrap();
+    }
+    fs.sync_fs(path("/")).unwrap();
+    fs.separate(path("/a")).unwrap();
+    let make = |name| fs.open(path(name), Open::CreateNew(0o644)).unwrap().write_all_at(b"x", 0).unwrap();
+    let after = |name| read(&fs.power_cut_with(Unsynced::Lost), name).is_some();
+    make("/a/1");
+    make("/b/1");
+    fs.sync_fs(path("/b/1")).unwrap();
+    assert_eq!((after("/a/1"), after("/b/1")), (false, true));
+    make("/b/2");
+    fs.sync_fs(path("/a")).unwrap();
+    assert_eq!((after("/a/1"), after("/b/2")), (true, false));
+}
+
 // ST-06
 #[test]
 fn a_durable_replacement_shows_the_old_or_the_new_content_at_every_operation() {
@@ -203,4 +222,19 @@ fn a_flipped_bit_is_read_back() {
     assert_eq!(read(&fs, "/f").unwrap()[9], 0x80);
     assert_eq!(read(&fs.power_cut(1), "/f").unwrap()[9], 0x80);
     assert!(fs.flip_bit(path("/f"), 10, 0).is_err());
+}
+
+#[test]
+fn writes_that_are_lost_are_told_once_by_each_watch_and_never_become_durable() {
+    let fs = MemoryFs::new();
+    let (early, other) = (fs.watch(path("/")).unwrap().unwrap(), fs.watch(path("/")).unwrap().unwrap());
+    let file = fs.open(path("/f"), Open::CreateNew(0o644)).unwrap();
+    file.write_all_at(b"x", 0).unwrap();
+    fs.lose_writes(path("/f")).unwrap();
+    let late = fs.watch(path("/")).unwrap().unwrap();
+    fs.sync_fs(path("/")).unwrap();
+    assert!(early.sync().is_err() && other.sync().is_err() && file.sync_all().is_err());
+    assert!(early.sync().is_ok() && late.sync().is_ok() && file.sync_all().is_ok());
+    assert_eq!(read(&fs, "/f"), Some(b"x".to_vec()));
+    assert_eq!(outcomes(&fs, "/f"), [Some(Vec::new())].into());
 }

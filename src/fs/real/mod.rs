@@ -5,6 +5,7 @@
 mod beneath;
 mod file;
 mod rename;
+mod watch;
 
 use std::{
     fs,
@@ -23,7 +24,7 @@ use rustix::{
 };
 
 use self::file::RealFile;
-use super::{DirEntry, File, Fs, Kind, Lock, Open, Rename, Space, Stat};
+use super::{DirEntry, File, Fs, Kind, Lock, Open, Rename, Space, Stat, Watch};
 use crate::types::RelPath;
 
 /// The machine's file system.
@@ -98,6 +99,10 @@ impl Fs for RealFs {
 
     fn sync_fs(&self, path: &Path) -> io::Result<()> {
         Ok(syncfs(open_any(path)?)?)
+    }
+
+    fn watch(&self, path: &Path) -> io::Result<Option<Box<dyn Watch>>> {
+        watch::begin(open_any(path)?)
     }
 
     fn space(&self, path: &Path) -> io::Result<Space> {

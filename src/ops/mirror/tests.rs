@@ -79,6 +79,7 @@ impl World {
             level: 1,
             allow_secrets: Vec::new(),
             assume_stopped: false,
+            rehash: false,
             dry_run: false,
             head_lifetime_secs: 30 * 86_400,
             keep_last: 3,

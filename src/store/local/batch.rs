@@ -4,20 +4,20 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 use super::staging::{FOLDER_MODE, STAGING, Staging, exists};
 use crate::{
-    fs::{Fs, Open, Rename},
+    fs::{Fs, Open, Rename, Watch},
     types::{Hash, ObjectKey},
 };
 
 /// Mode of objects, less the umask.
 const OBJECT_MODE: u32 = 0o644;
-/// A batch is made durable when it is this large …
-const BATCH_BYTES: u64 = 256 << 20;
+/// A batch is made durable when it is this large, so that the disk is busy while the next one fills, …
+const BATCH_BYTES: u64 = 64 << 20;
 /// … or this old, …
 const BATCH_AGE: Duration = Duration::from_secs(2);
 /// … or holds this many objects, so that small ones do not pile up.
@@ -27,7 +27,7 @@ const SINGLE_SYNCS: usize = 4;
 /// Files that are synced at once: the disk is told to empty its cache for each, and serves many such requests as one.
 const SYNC_THREADS: usize = 32;
 
-/// What [`Writer::put`] found.
+/// What was found under the name of an object that is put.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
     Nothing,
@@ -35,61 +35,96 @@ pub(super) enum Found {
     Object(u64),
 }
 
-/// Why a batch could not be made durable.
+/// Why objects could not be made durable.
 #[derive(Debug)]
 pub(super) enum Failed {
+    /// This operation failed, for this object or the first of its batch.
     Io(ObjectKey, io::Error),
-    /// Objects whose puts had succeeded were lost with an earlier batch.
+    /// The disk did not take everything that was written since the last sync. Nobody knows of which object, so none that was staged then counts.
+    Unwritten(ObjectKey, io::Error),
+    /// Objects whose puts had succeeded, or this one, were lost with an earlier batch.
     EarlierBatch,
     /// Somebody has made an object of another length meanwhile.
-    Conflict {
-        key: ObjectKey,
-        there_bytes: u64,
-        staged_bytes: u64,
-    },
+    Conflict { key: ObjectKey, there_bytes: u64, staged_bytes: u64 },
 }
 
-/// The writing half of a store: its staging folder and the batch in it.
+/// Objects that are staged completely.
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(super) struct Batch {
+    objects: BTreeMap<ObjectKey, u64>,
+    bytes: u64,
+    since: Instant,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self { objects: BTreeMap::new(), bytes: 0, since: Instant::now() }
+    }
+}
+
+impl Batch {
+    pub(super) fn is_empty(&self) -> bool {
+        self.objects.is_empty()
+    }
+
+    pub(super) fn len_of(&self, key: &ObjectKey) -> Option<u64> {
+        self.objects.get(key).copied()
+    }
+
+    pub(super) fn add(&mut self, key: &ObjectKey, len: u64) {
+        if self.objects.is_empty() {
+            self.since = Instant::now();
+        }
+        self.objects.insert(key.clone(), len);
+        self.bytes += len;
+    }
+
+    /// Whether it should be made durable now.
+    pub(super) fn is_due(&self) -> bool {
+        self.bytes >= BATCH_BYTES || self.objects.len() >= BATCH_OBJECTS || (!self.objects.is_empty() && self.since.elapsed() >= BATCH_AGE)
+    }
+
+    fn first(&self) -> ObjectKey {
+        self.objects.keys().next().cloned().unwrap_or_else(|| STAGING.parse().expect("the staging folder's name is a key"))
+    }
+}
+
+/// Where a writer's objects are staged, and where they go. Whoever makes objects of a batch, or replaces one, does so alone.
+#[derive(Debug)]
+pub(super) struct Place {
     fs: Arc<dyn Fs>,
     root: PathBuf,
     staging: Staging,
-    staged: BTreeMap<ObjectKey, u64>,
-    staged_bytes: u64,
-    since: Instant,
-    /// Folders whose new names are not durable yet.
-    unsynced: BTreeSet<PathBuf>,
-    /// Folders that were there when they were last synced.
-    known: BTreeSet<PathBuf>,
-    /// Whether a batch was lost since the last sync.
-    lost: bool,
+    /// Begun before anything was staged. `None` where only a sync of each file tells what became of it.
+    watch: Option<Box<dyn Watch>>,
+    folders: Mutex<Folders>,
 }
 
-impl Writer {
+#[derive(Debug, Default)]
+struct Folders {
+    /// Those whose new names are not durable yet.
+    unsynced: BTreeSet<PathBuf>,
+    /// Those that are there.
+    known: BTreeSet<PathBuf>,
+}
+
+impl Place {
     pub(super) fn create(fs: &Arc<dyn Fs>, root: &Path) -> io::Result<Self> {
         Ok(Self {
+            watch: fs.watch(root)?,
             staging: Staging::create(fs, root)?,
             fs: Arc::clone(fs),
             root: root.to_owned(),
-            staged: BTreeMap::new(),
-            staged_bytes: 0,
-            since: Instant::now(),
-            unsynced: BTreeSet::new(),
-            known: BTreeSet::new(),
-            lost: false,
+            folders: Mutex::default(),
         })
     }
 
     /// Stages an object unless it is there. When another writer is about to make it, it is staged all the same: that writer may die.
-    pub(super) fn put(&mut self, key: &ObjectKey, bytes: &[u8]) -> io::Result<Found> {
-        if let Some(len) = self.staged.get(key) {
-            return Ok(Found::Object(*len));
-        }
+    pub(super) fn stage(&self, key: &ObjectKey, bytes: &[u8]) -> io::Result<(Found, Staged)> {
         if let Some(len) = self.object_len(key)? {
             // Complete, or it would not have that name. But the name may not be durable yet.
-            self.unsynced.extend(self.object(key).parent().map(Path::to_owned));
-            return Ok(Found::Object(len));
+            self.folders().unsynced.extend(self.object(key).parent().map(Path::to_owned));
+            return Ok((Found::Object(len), Staged::No));
         }
         let staged = self.staging.path(&staged_name(key));
         let (file, found) = self.claim(key, &staged, bytes.len() as u64)?;
@@ -97,8 +132,7 @@ impl Writer {
             self.fs.remove_file(&staged)?;
             return Err(error);
         }
-        self.remember(key, bytes.len() as u64);
-        Ok(found)
+        Ok((found, Staged::Yes))
     }
 
     /// Makes the empty staged file, which tells every other writer that the object is about to be made.
@@ -117,61 +151,36 @@ impl Writer {
         Ok((file, found))
     }
 
-    fn remember(&mut self, key: &ObjectKey, len: u64) {
-        if self.staged.is_empty() {
-            self.since = Instant::now();
-        }
-        self.staged.insert(key.clone(), len);
-        self.staged_bytes += len;
-    }
-
-    /// Whether the batch should be made durable now.
-    pub(super) fn is_due(&self) -> bool {
-        self.staged_bytes >= BATCH_BYTES
-            || self.staged.len() >= BATCH_OBJECTS
-            || (!self.staged.is_empty() && self.since.elapsed() >= BATCH_AGE)
-    }
-
-    /// Makes everything staged durable, then visible, then its names durable.
+    /// Makes everything in a batch durable, then visible. The names are durable after [`Place::sync_folders`].
     ///
     /// After a failure nothing of the batch counts as put: after a failed sync nobody knows what is on the disk.
-    pub(super) fn flush(&mut self) -> Result<(), Failed> {
-        let batch = std::mem::take(&mut self.staged);
-        self.staged_bytes = 0;
-        let result = self.make_objects(&batch);
-        if result.is_err() {
-            self.lost = true;
-            for key in batch.keys() {
-                // What cannot be removed is overwritten by the next put of that key.
-                let _ = self.fs.remove_file(&self.staging.path(&staged_name(key)));
-            }
+    pub(super) fn make_objects(&self, batch: &Batch) -> Result<(), Failed> {
+        let made = self.sync_content(batch).and_then(|()| batch.objects.iter().try_for_each(|(key, len)| self.publish(key, *len)));
+        if made.is_err() {
+            self.discard(batch);
         }
-        result
+        made
     }
 
-    /// The same; fails too if any batch since the last sync was lost.
-    pub(super) fn sync(&mut self) -> Result<(), Failed> {
-        let flushed = self.flush();
-        let lost = std::mem::take(&mut self.lost);
-        flushed?;
-        if lost { Err(Failed::EarlierBatch) } else { Ok(()) }
+    /// Removes what is staged of a batch.
+    pub(super) fn discard(&self, batch: &Batch) {
+        batch.objects.keys().for_each(|key| self.unstage(key));
     }
 
-    fn make_objects(&mut self, batch: &BTreeMap<ObjectKey, u64>) -> Result<(), Failed> {
-        self.sync_content(batch)?;
-        for (key, len) in batch {
-            self.publish(key, *len)?;
-        }
-        let nameless = || batch.keys().next().cloned().unwrap_or_else(|| STAGING.parse().expect("the staging folder's name is a key"));
-        self.sync_folders().map_err(|error| Failed::Io(nameless(), error))
+    /// Removes a staged object. One that cannot be removed is overwritten by the next put of that key.
+    pub(super) fn unstage(&self, key: &ObjectKey) {
+        let _ = self.fs.remove_file(&self.staging.path(&staged_name(key)));
     }
 
-    fn sync_content(&self, batch: &BTreeMap<ObjectKey, u64>) -> Result<(), Failed> {
-        let keys: Vec<&ObjectKey> = batch.keys().collect();
+    fn sync_content(&self, batch: &Batch) -> Result<(), Failed> {
+        let keys: Vec<&ObjectKey> = batch.objects.keys().collect();
         if keys.len() <= SINGLE_SYNCS {
             return self.sync_files(&keys);
         }
-        self.fs.sync_fs(&self.root).map_err(|error| Failed::Io(keys[0].clone(), error))?;
+        if let Some(watch) = &self.watch {
+            return watch.sync().map_err(|error| Failed::Unwritten(batch.first(), error));
+        }
+        self.fs.sync_fs(&self.root).map_err(|error| Failed::Io(batch.first(), error))?;
         // Finds little to do after the sync above, but reports an error of each very file.
         std::thread::scope(|scope| {
             let shares = keys.chunks(keys.len().div_ceil(SYNC_THREADS));
@@ -188,7 +197,7 @@ impl Writer {
     }
 
     /// Renames a durable staged file into place, unless an object is there.
-    fn publish(&mut self, key: &ObjectKey, staged_bytes: u64) -> Result<(), Failed> {
+    fn publish(&self, key: &ObjectKey, staged_bytes: u64) -> Result<(), Failed> {
         let failed = |error| Failed::Io(key.clone(), error);
         let staged = self.staging.path(&staged_name(key));
         match self.move_into_place(key, &staged, Rename::NoReplace) {
@@ -197,20 +206,20 @@ impl Writer {
                 if there_bytes != staged_bytes {
                     return Err(Failed::Conflict { key: key.clone(), there_bytes, staged_bytes });
                 }
-                self.unsynced.extend(self.object(key).parent().map(Path::to_owned));
+                self.folders().unsynced.extend(self.object(key).parent().map(Path::to_owned));
                 self.fs.remove_file(&staged).map_err(failed)
             }
             done => done.map_err(failed),
         }
     }
 
-    fn move_into_place(&mut self, key: &ObjectKey, staged: &Path, mode: Rename) -> io::Result<()> {
+    fn move_into_place(&self, key: &ObjectKey, staged: &Path, mode: Rename) -> io::Result<()> {
         let object = self.object(key);
         self.make_folders(key)?;
         match self.fs.rename(staged, &object, mode) {
             // Somebody has removed an empty folder that we remember.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.known.clear();
+                self.folders().known.clear();
                 self.make_folders(key)?;
                 self.fs.rename(staged, &object, mode)
             }
@@ -219,37 +228,48 @@ impl Writer {
     }
 
     /// Makes the folders of an object, and notes each whose names must be synced.
-    fn make_folders(&mut self, key: &ObjectKey) -> io::Result<()> {
+    fn make_folders(&self, key: &ObjectKey) -> io::Result<()> {
+        let mut folders = self.folders();
         let mut folder = self.root.clone();
         for (slash, _) in key.as_str().match_indices('/') {
             let inner = self.root.join(&key.as_str()[..slash]);
-            if !self.known.contains(&inner) {
+            if !folders.known.contains(&inner) {
                 match self.fs.create_dir(&inner, FOLDER_MODE) {
                     Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-                    _ => self.unsynced.insert(folder),
+                    _ => folders.unsynced.insert(folder),
                 };
+                folders.known.insert(inner.clone());
             }
             folder = inner;
         }
-        self.unsynced.insert(folder);
+        folders.unsynced.insert(folder);
         Ok(())
     }
 
-    fn sync_folders(&mut self) -> io::Result<()> {
-        if self.unsynced.len() > SINGLE_SYNCS {
-            self.fs.sync_fs(&self.root)?;
-        } else {
-            for folder in &self.unsynced {
-                self.fs.sync_dir(folder)?;
-            }
+    /// Makes the names of all objects so far durable. After a failure they all stay to be synced.
+    pub(super) fn sync_folders(&self) -> Result<(), Failed> {
+        let mut folders = self.folders();
+        let nameless = || Batch::default().first();
+        if folders.unsynced.len() <= SINGLE_SYNCS {
+            return self.sync_each(&mut folders).map_err(|error| Failed::Io(nameless(), error));
         }
-        self.known.append(&mut self.unsynced);
+        match &self.watch {
+            Some(watch) => watch.sync().map_err(|error| Failed::Unwritten(nameless(), error))?,
+            None => self.fs.sync_fs(&self.root).map_err(|error| Failed::Io(nameless(), error))?,
+        }
+        folders.unsynced.clear();
+        Ok(())
+    }
+
+    fn sync_each(&self, folders: &mut Folders) -> io::Result<()> {
+        folders.unsynced.iter().try_for_each(|folder| self.fs.sync_dir(folder))?;
+        folders.unsynced.clear();
         Ok(())
     }
 
     /// Replaces an object durably if `decide`, called while everybody else waits, says so.
     pub(super) fn replace<E: From<io::Error>>(
-        &mut self,
+        &self,
         key: &ObjectKey,
         bytes: &[u8],
         decide: impl FnOnce() -> Result<bool, E>,
@@ -264,8 +284,13 @@ impl Writer {
         file.write_all_at(bytes, 0)?;
         file.sync_all()?;
         self.move_into_place(key, &staged, Rename::Replace)?;
-        self.sync_folders()?;
+        // Not through the watch: what it would tell is about objects that somebody puts meanwhile.
+        self.sync_each(&mut self.folders())?;
         Ok(true)
+    }
+
+    fn folders(&self) -> std::sync::MutexGuard<'_, Folders> {
+        self.folders.lock().expect("no holder of this lock panics")
     }
 
     fn object(&self, key: &ObjectKey) -> PathBuf {
@@ -276,6 +301,13 @@ impl Writer {
         let path = self.object(key);
         if exists(&*self.fs, &path)? { self.fs.stat(&path).map(|stat| Some(stat.len)) } else { Ok(None) }
     }
+}
+
+/// Whether [`Place::stage`] has staged an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Staged {
+    Yes,
+    No,
 }
 
 /// The name of an object in a staging folder, the same for every writer. A hash, because a key may be longer than a file name.

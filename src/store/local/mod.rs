@@ -6,6 +6,7 @@
 mod batch;
 mod staging;
 mod write;
+mod writer;
 
 use std::{
     io,

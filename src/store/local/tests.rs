@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::{
-    fs::{MemoryFs, RealFs, Rename},
+    fs::{Kind, MemoryFs, RealFs, Rename},
     store::{Put, Swap, WriteStore, conformance},
 };
 
@@ -238,4 +238,134 @@ async fn the_staging_folder_holds_no_objects() {
     let lock = format!("{STAGING}/lock");
     assert_eq!(store.get(&key(&lock), 9).await.unwrap_err().kind, ErrorKind::NotFound);
     assert_eq!(put(&store, &lock, b"x").await.unwrap_err().kind, ErrorKind::Denied);
+}
+
+/// The staged file of an object.
+fn staged(memory: &MemoryFs, name: &str) -> PathBuf {
+    let all = Path::new("/srv/store").join(STAGING);
+    let own = memory.read_dir(&all).unwrap().into_iter().find(|entry| entry.kind == Kind::Dir).unwrap();
+    all.join(own.name).join(crate::types::Hash::of(name.as_bytes()).to_string())
+}
+
+fn is_visible(memory: &MemoryFs, name: &str) -> bool {
+    memory.stat(&Path::new("/srv/store").join(name)).is_ok()
+}
+
+// ST-03
+#[tokio::test]
+async fn what_the_disk_lost_in_the_background_fails_the_sync_and_is_never_shown() {
+    let (memory, fs) = in_memory();
+    let store = open(&fs);
+    let names: Vec<String> = (0..9).map(|n| format!("chunks/{n}")).collect();
+    for name in &names {
+        put(&store, name, b"content").await.unwrap();
+    }
+    memory.lose_writes(&staged(&memory, &names[4])).unwrap();
+    assert_eq!(store.sync().await.unwrap_err().kind, ErrorKind::Io);
+    assert!(!names.iter().any(|name| is_visible(&memory, name)));
+    for name in &names {
+        assert_eq!(put(&store, name, b"content").await.unwrap(), Put::Created);
+    }
+    store.sync().await.unwrap();
+    for seed in 0..16 {
+        let after = memory.power_cut(seed);
+        assert!(names.iter().all(|name| after.read(&Path::new("/srv/store").join(name), 99).is_ok_and(|bytes| bytes == b"content")));
+    }
+}
+
+/// A writer whose thread `flush` waits before it syncs, until the sender is dropped or used. Says when it is there.
+fn writer_that_waits() -> (MemoryFs, Arc<writer::Writer>, std::sync::mpsc::Receiver<()>, std::sync::mpsc::Sender<()>) {
+    let (memory, fs) = in_memory();
+    memory.create_dir_all(Path::new("/srv/store"), 0o755).unwrap();
+    let writer = Arc::new(writer::Writer::create(&fs, Path::new("/srv/store")).unwrap());
+    let ((there, arrived), (go, may_go)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel());
+    let waiting = Mutex::new(Some((there, may_go)));
+    memory.on_operation(move |_, _| {
+        let first = (std::thread::current().name() == Some("flush")).then(|| waiting.lock().unwrap().take()).flatten();
+        if let Some((there, may_go)) = first {
+            there.send(()).unwrap();
+            let _ = may_go.recv();
+        }
+    });
+    (memory, writer, arrived, go)
+}
+
+fn flush_aside(writer: &Arc<writer::Writer>) -> std::thread::JoinHandle<Result<(), batch::Failed>> {
+    let writer = Arc::clone(writer);
+    std::thread::Builder::new().name("flush".to_owned()).spawn(move || writer.sync()).unwrap()
+}
+
+#[test]
+fn puts_go_on_while_a_batch_is_made_durable() {
+    let (memory, writer, arrived, go) = writer_that_waits();
+    for n in 0..6 {
+        writer.put(&key(&format!("chunks/{n}")), b"first").unwrap();
+    }
+    let flushing = flush_aside(&writer);
+    arrived.recv().unwrap();
+    assert_eq!(writer.put(&key("chunks/next"), b"next").unwrap(), batch::Found::Nothing);
+    assert_eq!(writer.put(&key("chunks/3"), b"first").unwrap(), batch::Found::Object(5), "it is in the batch that is on its way");
+    drop(go);
+    flushing.join().unwrap().unwrap();
+    assert!(is_visible(&memory, "chunks/5") && !is_visible(&memory, "chunks/next"));
+    writer.sync().unwrap();
+    assert!(is_visible(&memory, "chunks/next"));
+}
+
+// ST-03
+#[test]
+fn a_loss_counts_for_everything_that_was_staged_when_the_disk_told_of_it() {
+    let (memory, writer, arrived, go) = writer_that_waits();
+    for n in 0..6 {
+        writer.put(&key(&format!("chunks/{n}")), b"first").unwrap();
+    }
+    let flushing = flush_aside(&writer);
+    arrived.recv().unwrap();
+    // The next batch loses a write; the disk tells the sync of the first one, and no other.
+    writer.put(&key("chunks/next"), b"next").unwrap();
+    memory.lose_writes(&staged(&memory, "chunks/next")).unwrap();
+    drop(go);
+    assert!(matches!(flushing.join().unwrap(), Err(batch::Failed::Unwritten(..))));
+    assert!(matches!(writer.sync(), Err(batch::Failed::EarlierBatch)));
+    assert!(!is_visible(&memory, "chunks/next") && !is_visible(&memory, "chunks/0"));
+    writer.put(&key("chunks/next"), b"next").unwrap();
+    writer.sync().unwrap();
+    assert!((0..16).all(|seed| memory.power_cut(seed).read(Path::new("/srv/store/chunks/next"), 9).is_ok_and(|bytes| bytes == b"next")));
+}
+
+// ST-03
+#[test]
+fn an_object_that_is_being_written_when_the_disk_loses_something_is_lost_too() {
+    let (memory, writer, ..) = writer_that_waits();
+    let writing = writer.write_slowly(&key("chunks/slow"), b"slow", || {
+        let lost = writer.lose_what_was_not_written(Err(batch::Failed::Unwritten(key("chunks/x"), io::ErrorKind::Other.into())));
+        assert!(lost.is_err());
+    });
+    assert!(matches!(writing, Err(batch::Failed::EarlierBatch)));
+    assert!(memory.stat(&staged(&memory, "chunks/slow")).is_err());
+    assert_eq!(writer.put(&key("chunks/slow"), b"slow").unwrap(), batch::Found::Nothing);
+}
+
+#[test]
+fn many_threads_that_put_the_same_objects_make_each_once() {
+    let (memory, fs) = in_memory();
+    memory.create_dir_all(Path::new("/srv/store"), 0o755).unwrap();
+    let writer = writer::Writer::create(&fs, Path::new("/srv/store")).unwrap();
+    let created = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for n in 0..40 {
+                    let found = writer.put(&key(&format!("chunks/{}/{n}", n % 5)), b"same").unwrap();
+                    created.fetch_add(usize::from(found == batch::Found::Nothing), std::sync::atomic::Ordering::Relaxed);
+                    if n % 10 == 9 {
+                        writer.sync().unwrap();
+                    }
+                }
+            });
+        }
+    });
+    writer.sync().unwrap();
+    assert_eq!(created.into_inner(), 40);
+    assert!((0..40).all(|n| is_visible(&memory, &format!("chunks/{}/{n}", n % 5))));
 }

@@ -11,9 +11,10 @@ use bytes::Bytes;
 
 use super::{
     LocalReader,
-    batch::{Failed, Found, Writer},
+    batch::{Failed, Found},
     blocking,
     staging::FOLDER_MODE,
+    writer::Writer,
 };
 use crate::{
     fs::Fs,
@@ -35,8 +36,9 @@ pub enum Create {
 
 /// A directory to read a store from and to write it to.
 ///
-/// Objects that were put become visible, durably, in batches of 256 MiB or every 2 s while puts go on, and at [`WriteStore::sync`]. What
-/// was not synced when the value is dropped is gone. Nothing is written before the first put or swap.
+/// Objects that were put become visible, with durable content, in batches of 64 MiB or every 2 s while puts go on, and at
+/// [`WriteStore::sync`], which makes their names durable too. What was not synced when the value is dropped may be gone. Nothing is written
+/// before the first put or swap.
 ///
 /// Every writer in every process is told of a race: one of them is told [`Put::Created`]. The others keep copies of their own until their own
 /// [`WriteStore::sync`], which succeeds even if the first one dies.
@@ -44,7 +46,7 @@ pub enum Create {
 pub struct LocalStore {
     reader: LocalReader,
     create: Create,
-    writer: Arc<Mutex<Option<Writer>>>,
+    writer: Arc<Mutex<Option<Arc<Writer>>>>,
 }
 
 impl LocalStore {
@@ -60,22 +62,26 @@ impl LocalStore {
         Ok(Self { reader, create, writer: Arc::default() })
     }
 
-    /// Runs `work` on the writing half, which is made first if need be, where it may block. One at a time.
+    /// Runs `work` on the writing half, which is made first if need be, where it may block. Many at once.
     async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&LocalReader, &mut Writer) -> Result<T, Error> + Send + 'static,
+        work: impl FnOnce(&LocalReader, &Writer) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let (reader, create, writer) = (self.reader.clone(), self.create, Arc::clone(&self.writer));
         blocking(move || {
-            let mut writer = writer.lock().expect("no holder of this lock panics");
-            let writer = match &mut *writer {
-                Some(writer) => writer,
-                none => none.insert(start(&reader, create).map_err(|error| reader.io_error("open", "", error))?),
-            };
-            work(&reader, writer)
+            let writer = started(&reader, create, &writer).map_err(|error| reader.io_error("open", "", error))?;
+            work(&reader, &writer)
         })
         .await
     }
+}
+
+fn started(reader: &LocalReader, create: Create, writer: &Mutex<Option<Arc<Writer>>>) -> io::Result<Arc<Writer>> {
+    let mut writer = writer.lock().expect("no holder of this lock panics");
+    Ok(Arc::clone(match &mut *writer {
+        Some(writer) => writer,
+        none => none.insert(Arc::new(start(reader, create)?)),
+    }))
 }
 
 /// A store that is there, or for which nothing is in the way.
@@ -121,11 +127,7 @@ impl WriteStore for LocalStore {
         let key = key.clone();
         self.write(move |reader, writer| {
             reader.refuse_staging("put", &key)?;
-            let found = writer.put(&key, &bytes).map_err(|error| reader.io_error("put", key.as_str(), error))?;
-            if writer.is_due() {
-                writer.flush().map_err(|failed| reader.flush_error("put", failed))?;
-            }
-            match found {
+            match writer.put(&key, &bytes).map_err(|failed| reader.flush_error("put", failed))? {
                 Found::Nothing => Ok(Put::Created),
                 Found::Object(len) if len == bytes.len() as u64 => Ok(Put::Existed),
                 Found::Object(len) => Err(Error::conflict(&reader.name, &key, len, bytes.len() as u64)),
@@ -185,7 +187,7 @@ impl LocalReader {
 
     fn flush_error(&self, action: &'static str, failed: Failed) -> Error {
         match failed {
-            Failed::Io(key, error) => self.io_error(action, key.as_str(), error),
+            Failed::Io(key, error) | Failed::Unwritten(key, error) => self.io_error(action, key.as_str(), error),
             Failed::EarlierBatch => self.error(ErrorKind::Io, action, "", "objects of an earlier batch were lost and must be put again"),
             Failed::Conflict { key, there_bytes, staged_bytes } => Error::conflict(&self.name, &key, there_bytes, staged_bytes),
         }
