@@ -73,17 +73,12 @@ impl Classify for restore::Error {
     }
 
     fn details(&self) -> Vec<String> {
-        match self {
-            Self::Catalog(error) => error.details(),
-            Self::Gone { why, .. } => {
-                if let NoSuccessor::Closed(error) = &**why {
-                    error.details()
-                } else {
-                    Vec::new()
-                }
-            }
-            _ => Vec::new(),
+        if let Self::Gone { why, .. } = self
+            && let NoSuccessor::Closed(error) = &**why
+        {
+            return error.details();
         }
+        if let Self::Catalog(error) = self { error.details() } else { Vec::new() }
     }
 }
 

@@ -110,12 +110,8 @@ pub enum Error {
 impl Error {
     /// What this error means for a snapshot that was being fetched.
     pub(super) fn or_incomplete(self, snapshot: &Hash) -> Self {
-        match self {
-            Self::Chunks { missing: 1.., .. } | Self::Sources(Exhausted::Missing { .. }) => {
-                Self::Incomplete { snapshot: *snapshot, source: Box::new(self) }
-            }
-            other => other,
-        }
+        let missing = matches!(self, Self::Chunks { missing: 1.., .. } | Self::Sources(Exhausted::Missing { .. }));
+        if missing { Self::Incomplete { snapshot: *snapshot, source: Box::new(self) } } else { self }
     }
 }
 
