@@ -95,15 +95,21 @@ impl Writer {
         if state.filling.is_due() { self.flush(state, Asker::Put) } else { Ok(()) }
     }
 
-    /// Makes the batch durable, then visible. `state` says that no other one is under way.
+    /// Makes the batch durable, then visible; for a sync the names too. `state` says that no other one is under way.
     fn flush(&self, mut state: MutexGuard<'_, State>, asked_by: Asker) -> Result<(), Failed> {
         let batch = Arc::new(std::mem::take(&mut state.filling));
         state.flushing = Some(Arc::clone(&batch));
         drop(state);
         let mut flushing = Flushing { writer: self, asked_by, made: false };
-        let result = self.lose_what_was_not_written(self.place.make_objects(&batch));
+        let result = self.lose_what_was_not_written(self.make(&batch, asked_by));
         flushing.made = result.is_ok();
         result
+    }
+
+    /// One at a time: what the disk tells one sync it does not tell the next.
+    fn make(&self, batch: &Batch, asked_by: Asker) -> Result<(), Failed> {
+        self.place.make_objects(batch)?;
+        if asked_by == Asker::Sync { self.place.sync_folders() } else { Ok(()) }
     }
 
     /// Makes everything that was put durable and visible. Fails too if any batch since the last sync was lost.
@@ -111,7 +117,6 @@ impl Writer {
         let mut state = self.wait_while(|state| state.flushing.is_some());
         let lost = std::mem::take(&mut state.lost);
         self.flush(state, Asker::Sync)?;
-        self.lose_what_was_not_written(self.place.sync_folders())?;
         if lost { Err(Failed::EarlierBatch) } else { Ok(()) }
     }
 
