@@ -242,7 +242,7 @@ impl MemoryFs {
     }
 
     fn begin_watch(&self, top: Ino) -> MemoryWatch {
-        MemoryWatch { told: Mutex::new(self.state().lost_writes), fs: self.clone() }
+        MemoryWatch { top, told: Mutex::new(self.state().lost_writes), fs: self.clone() }
     }
 
     fn lock(&self, ino: Ino) -> Option<Box<dyn Lock>> {
