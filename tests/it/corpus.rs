@@ -19,7 +19,7 @@ fn fuzz() -> PathBuf {
 }
 
 /// How often each input is changed.
-const CHANGES: usize = 1_000;
+const CHANGES: usize = 200;
 
 /// The inputs of a corpus.
 fn inputs(name: &str) -> Vec<Vec<u8>> {
