@@ -94,7 +94,7 @@ async fn plan(dir: &Path) -> Outcome {
         for segment in 0..shape.chunks().div_ceil(SEGMENT_ROWS) {
             let rows = sources.rows(file, shape, segment).await?;
             let plans = (segment * SEGMENT_ROWS..).zip(&rows).map(|(index, row)| plan_chunk(row, have.contains(position, index)));
-            to_fetch += plans.filter(|plan| *plan == ChunkPlan::Fetch).count() as u64;
+            to_fetch += plans.filter(|plan| *plan == ChunkPlan::Bring).count() as u64;
         }
     }
     println!("{} files, {to_fetch} chunks to fetch", manifest.files().len());

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::{
     ask::{Asking, GRACE},
     channels,
@@ -17,6 +19,8 @@ use crate::{
 
 /// How long to wait for roots in a second round, after a head that needs one newer than any that came in the first.
 const LONG_GRACE: Duration = Duration::from_secs(60);
+/// How long to ask for one newer root after the other; the next run goes on from there.
+const ROOTS_PATIENCE: Duration = Duration::from_secs(120);
 
 /// A channel whose head may be used.
 #[derive(Clone, Debug)]
@@ -118,7 +122,11 @@ pub(super) async fn newer_roots(
         offers = ask_for_root(sources, 1, grace).await;
     }
     let Some(mut chain) = stored.or_else(|| trust::begin_chain(repo, &offers)) else { return offers };
+    let end = Instant::now() + ROOTS_PATIENCE;
     for _ in 0..trust::MAX_NEW_ROOTS {
+        if Instant::now() >= end {
+            break;
+        }
         let version = chain.next_version();
         let round = ask_for_root(sources, version, grace).await;
         trust::extend_chain(&mut chain, &round);

@@ -2,11 +2,12 @@
 
 use super::{
     code::Code,
-    exit::{Classify, one},
+    exit::{Classify, finish, one},
 };
 use crate::{
     ops::{diff, export, list, mirror, serve::ServeError, show},
-    publish, restore,
+    publish,
+    restore::{self, NoSuccessor},
     sources::Exhausted,
 };
 
@@ -55,6 +56,8 @@ impl Classify for restore::Error {
             Self::NoSources => (Code::Usage, one("add --from with a source")),
             Self::Seed { .. } => (Code::Usage, one("name another directory with --seed, or leave it out")),
             Self::Chunks { .. } => (Code::ObjectWrong, one(MORE_SOURCES)),
+            Self::Incomplete { .. } => (Code::ObjectMissing, one(MORE_SOURCES)),
+            Self::Gone { why, .. } => (Code::SnapshotGone, gone(why)),
             Self::ListDefect { .. } => (Code::Defect, one("tell the publisher, and restore an older snapshot: qsync list shows them")),
             Self::PinDefect(_) => (Code::StateUnreadable, one("add --discard to start over")),
             Self::OtherChannel { .. } => {
@@ -70,18 +73,45 @@ impl Classify for restore::Error {
     }
 
     fn details(&self) -> Vec<String> {
+        if let Self::Gone { why, .. } = self
+            && let NoSuccessor::Closed(error) = &**why
+        {
+            return error.details();
+        }
         if let Self::Catalog(error) = self { error.details() } else { Vec::new() }
+    }
+}
+
+/// What to do when a snapshot has left the sources.
+fn gone(why: &NoSuccessor) -> Vec<String> {
+    match why {
+        NoSuccessor::AskedFor => {
+            one("leave out what follows @ and add --latest to go on with the newest snapshot, keeping every verified chunk")
+        }
+        NoSuccessor::SameHead => vec![MORE_SOURCES.to_owned(), "tell the publisher, or wait for the next snapshot".to_owned()],
+        NoSuccessor::Closed(error) => vec![AGAIN.to_owned()].into_iter().chain(error.classify().1).collect(),
+        NoSuccessor::TooMany => one(AGAIN),
     }
 }
 
 impl Classify for restore::verify::Error {
     fn classify(&self) -> (Code, Vec<String>) {
         match self {
-            Self::NoRecord { .. } => (Code::NotFound, one("name the state directory that restored it with --state-dir")),
+            Self::NoRecord { dir } => {
+                let told = format!("name the snapshot that it should be: qsync verify {} CHANNEL --from SOURCE", dir.display());
+                (Code::NotFound, vec!["name the state directory that restored it with --state-dir".to_owned(), told])
+            }
+            Self::Incomplete { dir, purpose, channel } => (Code::Incomplete, vec![finish(dir, *purpose, channel.as_ref())]),
+            Self::NoSources => (Code::Usage, one("add --from with a source")),
+            Self::Restore(error) => error.classify(),
             Self::RecordDefect { .. } => (Code::StateUnreadable, one("restore the directory again")),
             Self::Disk(error) => error.classify(),
             Self::WorkerDied => (Code::Error, one("this is a mistake in qsync: please report it")),
         }
+    }
+
+    fn details(&self) -> Vec<String> {
+        if let Self::Restore(error) = self { error.details() } else { Vec::new() }
     }
 }
 

@@ -121,6 +121,8 @@ codes! {
     Absent = "absent" => NotFound,
     /// No source has an object that the snapshot needs.
     ObjectMissing = "object-missing" => Verification,
+    /// The sources no longer have all of the snapshot, and its channel offers no other to go on with.
+    SnapshotGone = "snapshot-gone" => Verification,
     /// Every copy of an object is damaged.
     ObjectWrong = "object-wrong" => Verification,
     /// The signed manifest breaks the format: the publisher's mistake.
@@ -139,6 +141,8 @@ codes! {
     Defect = "defect" => Verification,
     /// Files on disk do not match their manifest.
     Corrupt = "corrupt" => Verification,
+    /// The directory is incomplete: a change in place was interrupted.
+    Incomplete = "incomplete" => Verification,
     /// What was restored is not what the manifest lists.
     NotAsListed = "not-as-listed" => Verification,
     /// A list of chunks that is needed to check a directory is missing or damaged.
@@ -157,9 +161,11 @@ codes! {
     TargetRefused = "target-refused" => Target,
     /// The snapshot would write a file that holds a node's identity.
     TargetIdentity = "target-identity" => Target,
+    /// The target was being changed in place, and that is not finished.
+    TargetIncomplete = "target-incomplete" => Target,
     /// The staging directory is not this user's alone.
     StagingUnsafe = "staging-unsafe" => Target,
-    /// The partial restore in the target is of another channel or snapshot.
+    /// The partial restore of the target is of another channel or snapshot, or is built beside it and not in place.
     OtherSnapshot = "other-snapshot" => Target,
     /// The network or the other side failed for now.
     Network = "network" => Network,
@@ -213,6 +219,8 @@ codes! {
     SourceKind = "source-kind" => Source,
     /// Two names in the data directory differ only in case.
     SourceCaseTwins = "source-case-twins" => Source,
+    /// A restore left the data directory incomplete.
+    SourceIncomplete = "source-incomplete" => Source,
     /// The block height is below that of the published snapshot.
     HeightBelowHead = "height-below-head" => Source,
     /// Ended by SIGINT.

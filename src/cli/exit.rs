@@ -8,8 +8,10 @@ use serde::Serialize;
 
 use super::code::{Code, Exit};
 use crate::{
-    catalog, disk,
+    catalog,
+    disk::{self, mode::Purpose},
     store::{self, ErrorKind, InvalidStoreUrl},
+    types::ChannelName,
 };
 
 /// A command that did not do what it was asked to, ready to be shown.
@@ -187,12 +189,22 @@ impl Classify for disk::Error {
             Self::SourceUseUnknown { .. } => {
                 (Code::SourceUseUnknown, one("run as the node's user or as root, or add --assume-stopped if the node is stopped for sure"))
             }
+            Self::SourceIncomplete { .. } => {
+                (Code::SourceIncomplete, one("finish it first: qsync restore, or qsync verify, with that directory says how"))
+            }
             Self::TargetRefused { .. } => (Code::TargetRefused, one("name a directory of the database's own with --to")),
             Self::TargetNotEmpty { .. } => {
                 (Code::TargetNotEmpty, one("add --replace to put the new database in its place when it is complete"))
             }
             Self::TargetInUse { .. } => (Code::TargetInUse, one("stop the node and run the same command again")),
-            Self::TargetIdentity { .. } => (Code::TargetIdentity, one("tell the publisher: a snapshot must not contain a node's identity")),
+            Self::TargetIdentity { .. } => (
+                Code::TargetIdentity,
+                one("move it out of that directory first; if the snapshot itself has such a file, tell the publisher"),
+            ),
+            Self::TargetIncomplete { path, purpose, channel } => (Code::TargetIncomplete, vec![finish(path, *purpose, channel.as_ref())]),
+            Self::OtherWay { .. } => {
+                (Code::OtherSnapshot, one("finish it without --in-place, or add --discard to delete it and start over in place"))
+            }
             Self::StagingUnsafe { .. } => (Code::StagingUnsafe, one("remove it, or run as the user who owns it")),
             Self::StagingGone { .. } => (Code::StagingGone, one("run the same command again; it starts over")),
             Self::Unreadable { .. } => {
@@ -202,6 +214,15 @@ impl Classify for disk::Error {
             Self::List { .. } => (Code::ChunkList, one("name a source with --from, or restore again")),
             Self::Stopped => (Code::Interrupted, Vec::new()),
         }
+    }
+}
+
+/// The command that completes a directory of which a change in place was interrupted.
+pub(super) fn finish(path: &std::path::Path, purpose: Purpose, channel: Option<&ChannelName>) -> String {
+    let channel = channel.map_or("CHANNEL", ChannelName::as_str);
+    match purpose {
+        Purpose::Restore => format!("only this completes it: qsync restore {channel} --in-place --to {}", path.display()),
+        Purpose::Repair => format!("this completes it: qsync verify {} --repair --from SOURCE", path.display()),
     }
 }
 
@@ -252,7 +273,7 @@ mod tests {
             include_str!("../disk/error.rs"),
         ];
         for source in sources {
-            let body = source.split("pub const fn code(&self)").nth(1).unwrap().split("\n    }\n").next().unwrap();
+            let body = source.split("fn code(&self)").nth(1).unwrap().split("\n    }\n").next().unwrap();
             let names: Vec<_> = body.split("=> \"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
             assert!(names.len() > 5, "{names:?}");
             // What a store says and what ended early have codes of their own.

@@ -26,6 +26,12 @@ impl FirstContact for restore::Error {
     }
 }
 
+impl FirstContact for restore::verify::Error {
+    fn unknown_repo(&self) -> Option<(Hash, &str)> {
+        if let Self::Restore(error) = self { error.unknown_repo() } else { None }
+    }
+}
+
 impl FirstContact for list::Error {
     fn unknown_repo(&self) -> Option<(Hash, &str)> {
         if let Self::Catalog(error) = self { error.unknown_repo() } else { None }

@@ -26,19 +26,19 @@ use crate::{
     types::Hash,
 };
 
-const TARGET: &str = "/d/node";
+pub(super) const TARGET: &str = "/d/node";
 const STAGING: &str = "/d/.node.qsync-partial";
 
 /// A snapshot, and how often its chunks were fetched.
-struct Snapshot {
-    files: Vec<(&'static str, Vec<u8>)>,
-    manifest: Arc<Manifest>,
-    stored: StoredManifest,
-    fetched: AtomicU64,
+pub(super) struct Snapshot {
+    pub(super) files: Vec<(&'static str, Vec<u8>)>,
+    pub(super) manifest: Arc<Manifest>,
+    pub(super) stored: StoredManifest,
+    pub(super) fetched: AtomicU64,
 }
 
 impl Snapshot {
-    fn new(files: Vec<(&'static str, Vec<u8>)>, subtrees: Option<&[&str]>) -> Self {
+    pub(super) fn new(files: Vec<(&'static str, Vec<u8>)>, subtrees: Option<&[&str]>) -> Self {
         let borrowed: Vec<_> = files.iter().map(|(path, bytes)| (*path, bytes.as_slice())).collect();
         let manifest = if subtrees.is_some() { manifest_with(&borrowed, subtrees) } else { manifest_of(&borrowed) };
         let stored = manifest.to_stored(1).unwrap();
@@ -51,7 +51,7 @@ impl Snapshot {
         Self::new(vec![("db/000001.sst", painted(150_000, 1)), ("db/empty", vec![]), ("db/holed", holed), ("CURRENT", b"7".to_vec())], None)
     }
 
-    fn pin(&self) -> Pin {
+    pub(super) fn pin(&self) -> Pin {
         let channel = "kusama/generic".parse().unwrap();
         Pin { channel, roots: vec![b"root".to_vec()], head: b"head".to_vec(), manifest: self.stored.clone() }
     }
@@ -62,13 +62,13 @@ impl Snapshot {
         bytes.chunks(65_536).nth(chunk as usize).unwrap()
     }
 
-    fn lists(&self) -> impl Fn(&Hash) -> std::io::Result<Vec<u8>> + Sync {
+    pub(super) fn lists(&self) -> impl Fn(&Hash) -> std::io::Result<Vec<u8>> + Sync {
         let borrowed: Vec<_> = self.files.iter().map(|(path, bytes)| (*path, bytes.as_slice())).collect();
         let lists = lists_of(&borrowed);
         move |id| lists.get(id).cloned().ok_or_else(|| std::io::ErrorKind::NotFound.into())
     }
 
-    fn is_at(&self, fs: &MemoryFs, dir: &str) -> bool {
+    pub(super) fn is_at(&self, fs: &MemoryFs, dir: &str) -> bool {
         let stop = Stop::new();
         let options = verify::Options { threads: 1, whole_files: true, stop: &stop, progress: &NoProgress };
         fs.stat(Path::new(dir)).is_ok()
@@ -122,7 +122,7 @@ impl Snapshot {
         }
     }
 
-    fn write_missing(&self, writer: &Writer, have: &Have) -> Result<(), Error> {
+    pub(super) fn write_missing(&self, writer: &Writer, have: &Have) -> Result<(), Error> {
         for (file, entry) in self.manifest.files().iter().enumerate() {
             for chunk in (0..entry.bytes.div_ceil(65_536)).filter(|chunk| !have.contains(file, *chunk)) {
                 let bytes = self.chunk(file, chunk);
@@ -147,7 +147,11 @@ fn empty_disk() -> MemoryFs {
 }
 
 /// Runs `run` once, and at each of its operations cuts the power of a copy and hands that to `check`. Says how many operations there were.
-fn at_every_operation(fs: &MemoryFs, run: impl FnOnce(&MemoryFs), check: impl Fn(u64, &MemoryFs) + Send + Sync + 'static) -> u64 {
+pub(super) fn at_every_operation(
+    fs: &MemoryFs,
+    run: impl FnOnce(&MemoryFs),
+    check: impl Fn(u64, &MemoryFs) + Send + Sync + 'static,
+) -> u64 {
     let operations = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&operations);
     fs.on_operation(move |number, fs| {

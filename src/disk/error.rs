@@ -4,8 +4,8 @@ use std::{io, path::PathBuf};
 
 use thiserror::Error;
 
-use super::secrets::Finding;
-use crate::types::{ByteSize, Hash, InvalidRelPath, RelPath};
+use super::{mode::Purpose, secrets::Finding};
+use crate::types::{ByteSize, ChannelName, Hash, InvalidRelPath, RelPath};
 
 /// The kind of an [`enum@Error`], from which the command line takes its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,6 +141,13 @@ pub enum Error {
         why: String,
     },
 
+    /// A restore left the data directory, or a part of it, incomplete.
+    #[error("{} is there: a restore or repair of what lies beside it is not finished", path.display())]
+    SourceIncomplete {
+        /// The staging directory that says so.
+        path: PathBuf,
+    },
+
     /// The target must never be replaced by a database.
     #[error("{} is refused as a target: {why}", path.display())]
     TargetRefused {
@@ -176,6 +183,23 @@ pub enum Error {
         path: RelPath,
         /// What it is.
         rule: &'static str,
+    },
+
+    /// The target was being changed in place, and that is not finished.
+    #[error("{} is incomplete: {} in place was interrupted", path.display(), purpose_text(*purpose))]
+    TargetIncomplete {
+        /// The target.
+        path: PathBuf,
+        /// What was being done.
+        purpose: Purpose,
+        /// The channel that it was to be a snapshot of, where it is known.
+        channel: Option<ChannelName>,
+    },
+    /// The target is to be changed in place, and a partial restore that is not goes on elsewhere.
+    #[error("{} holds a partial restore that is built there, not in place", path.display())]
+    OtherWay {
+        /// The staging directory.
+        path: PathBuf,
     },
 
     /// The staging directory is not ours alone.
@@ -241,10 +265,13 @@ impl Error {
             Self::SourceSecrets { .. } => "source-secrets",
             Self::SourceInUse { .. } => "source-in-use",
             Self::SourceUseUnknown { .. } => "source-use-unknown",
+            Self::SourceIncomplete { .. } => "source-incomplete",
             Self::TargetRefused { .. } => "target-refused",
             Self::TargetNotEmpty { .. } => "target-not-empty",
             Self::TargetInUse { .. } => "target-in-use",
             Self::TargetIdentity { .. } => "target-identity",
+            Self::TargetIncomplete { .. } => "target-incomplete",
+            Self::OtherWay { .. } => "other-snapshot",
             Self::StagingUnsafe { .. } => "staging-unsafe",
             Self::StagingGone { .. } => "staging-gone",
             Self::Unreadable { .. } => "state-unreadable",
@@ -268,11 +295,14 @@ impl Error {
             | Self::SourceChanged { .. }
             | Self::SourceSecrets { .. }
             | Self::SourceInUse { .. }
-            | Self::SourceUseUnknown { .. } => Class::Source,
+            | Self::SourceUseUnknown { .. }
+            | Self::SourceIncomplete { .. } => Class::Source,
             Self::TargetRefused { .. }
             | Self::TargetNotEmpty { .. }
             | Self::TargetInUse { .. }
             | Self::TargetIdentity { .. }
+            | Self::TargetIncomplete { .. }
+            | Self::OtherWay { .. }
             | Self::StagingUnsafe { .. } => Class::Target,
             Self::NotAsListed { .. } | Self::List { .. } => Class::Verification,
         }
@@ -288,6 +318,13 @@ impl Error {
                 Self::Io { action, path, source }
             }
         }
+    }
+}
+
+fn purpose_text(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Restore => "a restore",
+        Purpose::Repair => "a repair",
     }
 }
 

@@ -29,6 +29,18 @@ impl Have {
         Self { starts, bits: vec![0; words], count: 0 }
     }
 
+    /// All of them.
+    #[must_use]
+    pub fn all(manifest: &Manifest) -> Self {
+        let mut have = Self::none(manifest);
+        for file in 0..manifest.files().len() {
+            if let Some(span) = have.all_of(file) {
+                have.insert(file, 0..span.end - span.start);
+            }
+        }
+        have
+    }
+
     /// Whether chunk `chunk` of file `file` is there; `false` for chunks that do not exist.
     #[must_use]
     pub fn contains(&self, file: usize, chunk: u64) -> bool {
@@ -52,6 +64,13 @@ impl Have {
             self.count -= u64::from(self.bit(i));
             self.bits[(i / 64) as usize] &= !(1 << (i % 64));
         }
+    }
+
+    /// Forgets one chunk of a file.
+    pub fn remove(&mut self, file: usize, chunk: u64) {
+        let Some(span) = self.span(file, chunk..chunk.saturating_add(1)) else { return };
+        self.count -= u64::from(self.bit(span.start));
+        self.bits[(span.start / 64) as usize] &= !(1 << (span.start % 64));
     }
 
     /// Number of chunks that are there.
@@ -124,6 +143,17 @@ mod tests {
         assert!(have.is_complete(1) && have.is_complete(2) && !have.is_complete(0));
         have.forget(0);
         assert_eq!((have.ranges(0).len(), have.count()), (0, 1));
+    }
+
+    #[test]
+    fn all_but_some_is_what_is_left() {
+        let manifest = manifest_of(&[("a", &[1; 200_000]), ("b", &[]), ("c", &[2; 65_536])]);
+        let mut have = Have::all(&manifest);
+        assert_eq!((have.count(), have.bytes(&manifest)), (5, 265_536));
+        for (file, chunk) in [(0, 2), (0, 2), (0, 9), (1, 0), (7, 0)] {
+            have.remove(file, chunk);
+        }
+        assert_eq!((have.count(), have.ranges(0)), (4, vec![0..2, 3..4]));
     }
 
     #[test]

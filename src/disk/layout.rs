@@ -65,6 +65,15 @@ fn files_without(fs: &dyn Fs, data: &Path, manifest: &Manifest, fit: impl Fn(&St
 
 /// Refuses when the entries below `data` are not exactly those of the manifest: nothing unsigned may be put in place.
 pub(super) fn check_exact(fs: &dyn Fs, data: &Path, manifest: &Manifest) -> Result<(), Error> {
+    check_listed(fs, data, manifest)?;
+    match strangers(fs, data, manifest)?.into_iter().next() {
+        Some(path) => Err(Error::NotAsListed { path, what: "not in the manifest" }),
+        None => Ok(()),
+    }
+}
+
+/// Refuses when a file or directory of the manifest is missing below `data` or is something else.
+pub(super) fn check_listed(fs: &dyn Fs, data: &Path, manifest: &Manifest) -> Result<(), Error> {
     if let Some(index) = unfit_files(fs, data, manifest)?.first() {
         return Err(Error::NotAsListed { path: data.join(&manifest.files()[*index].path), what: "missing or of another length" });
     }
@@ -74,10 +83,7 @@ pub(super) fn check_exact(fs: &dyn Fs, data: &Path, manifest: &Manifest) -> Resu
             return Err(Error::NotAsListed { path, what: "not a directory" });
         }
     }
-    match strangers(fs, data, manifest)?.into_iter().next() {
-        Some(path) => Err(Error::NotAsListed { path, what: "not in the manifest" }),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// Entries below `data` that are not in the manifest; of a directory that is not, only the directory itself.
@@ -102,9 +108,24 @@ pub(super) fn strangers(fs: &dyn Fs, data: &Path, manifest: &Manifest) -> Result
 
 /// Entries that the snapshot owns and does not list, relative to `dir`: beside its subtrees, and in a mount point, others live.
 pub(super) fn owned_strangers(fs: &dyn Fs, dir: &Path, manifest: &Manifest) -> Result<Vec<String>, Error> {
-    let strangers = strangers(fs, dir, manifest)?;
-    let names = strangers.iter().map(|path| path.strip_prefix(dir).unwrap_or(path).to_string_lossy().into_owned());
-    Ok(names.filter(|path| owns(manifest, path)).collect())
+    let paths = owned_stranger_paths(fs, dir, manifest)?;
+    Ok(paths.iter().map(|path| path.to_string_lossy().into_owned()).collect())
+}
+
+/// The same, as paths relative to `dir`.
+pub(super) fn owned_stranger_paths(fs: &dyn Fs, dir: &Path, manifest: &Manifest) -> Result<Vec<PathBuf>, Error> {
+    let strangers = strangers(fs, dir, manifest)?.into_iter();
+    let paths = strangers.map(|path| path.strip_prefix(dir).map(Path::to_owned).unwrap_or(path));
+    let mut owned: Vec<PathBuf> = paths.filter(|path| owns(manifest, &path.to_string_lossy())).collect();
+    // A subtree of which the snapshot has nothing may lie in a directory of which it has nothing either.
+    for tree in manifest.about().subtrees.iter().flatten() {
+        let path = PathBuf::from(tree.as_str());
+        let is_listed = manifest.dirs().binary_search(tree).is_ok();
+        if !is_listed && !owned.contains(&path) && stat_if_there(fs, &dir.join(tree))?.is_some() {
+            owned.push(path);
+        }
+    }
+    Ok(owned)
 }
 
 fn owns(manifest: &Manifest, path: &str) -> bool {
@@ -135,7 +156,7 @@ pub(super) fn stat_if_there(fs: &dyn Fs, path: &Path) -> Result<Option<Stat>, Er
     }
 }
 
-fn make_dir(fs: &dyn Fs, path: &Path) -> Result<(), Error> {
+pub(super) fn make_dir(fs: &dyn Fs, path: &Path) -> Result<(), Error> {
     match stat_if_there(fs, path)? {
         Some(stat) if stat.kind == Kind::Dir => return Ok(()),
         Some(_) => fs.remove_file(path).map_err(Error::io("remove", path))?,
@@ -153,7 +174,7 @@ pub(super) fn make_file(fs: &dyn Fs, data: &Path, file: &FileEntry) -> Result<()
 }
 
 /// The same file with another length, as it is when a newer snapshot is built on the chunks of an older one.
-fn resize_file(fs: &dyn Fs, data: &Path, file: &FileEntry) -> Result<(), Error> {
+pub(super) fn resize_file(fs: &dyn Fs, data: &Path, file: &FileEntry) -> Result<(), Error> {
     let opened = open_own(fs, data, &file.path)?;
     opened.set_len(file.bytes).map_err(Error::io("set the length of", data.join(&file.path)))
 }

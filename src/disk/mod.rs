@@ -1,7 +1,7 @@
 //! A data directory on this machine: reading one that is to be published, and building one that is restored.
 //!
 //! Publishing uses [`lock`], [`in_use`], [`scan`], [`secrets`] and [`read`]. Restoring uses [`target`], [`space`], [`staging`],
-//! [`journal`], [`reuse`], [`writer`], [`swap`] and [`record`], and [`verify`] proves what is there. Everything blocks: call it from
+//! [`journal`], [`reuse`], [`writer`], [`swap`] or [`in_place`], and [`record`], and [`verify`] proves what is there. Everything blocks: call it from
 //! blocking threads. Nothing here knows stores, networks or who may publish.
 
 mod batch;
@@ -10,11 +10,15 @@ mod commit;
 mod crash_tests;
 mod error;
 pub mod have;
+pub mod in_place;
+#[cfg(test)]
+mod in_place_tests;
 pub mod in_use;
 pub mod journal;
 mod layout;
 mod lists;
 pub mod lock;
+pub mod mode;
 mod mounts;
 mod open_files;
 mod pin;

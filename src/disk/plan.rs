@@ -2,7 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::types::RelPath;
+use super::{
+    have::Have,
+    mode::{Mode, Phase, Purpose},
+    verify::Defect,
+};
+use crate::{format::manifest::Manifest, types::RelPath};
 
 /// Name of the staging directory inside a target.
 pub const INSIDE_NAME: &str = ".qsync-partial";
@@ -31,6 +36,12 @@ pub fn staging_path(target: &Path, place: Place) -> Option<PathBuf> {
             Some(target.with_file_name(name))
         }
     }
+}
+
+/// Whether an entry of that name is a staging directory: what lies in it, or beside it, is not finished.
+#[must_use]
+pub fn is_staging(name: &str) -> bool {
+    name == INSIDE_NAME || (name.starts_with('.') && name.ends_with(INSIDE_NAME))
 }
 
 /// One entry that gets a new owner.
@@ -68,6 +79,120 @@ pub fn steps(place: Place, subtrees: Option<&[RelPath]>, staged: &[String], pres
 #[must_use]
 pub fn is_foreign(name: &str) -> bool {
     name == INSIDE_NAME || name == "lost+found" || name.contains(KEPT_SUFFIX)
+}
+
+/// What a restore does with a staging directory that it finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TakeUp {
+    /// It goes on with the snapshot that it is pinned to.
+    Continue,
+    /// It chooses a snapshot anew; that the target is incomplete stays noted until it is complete.
+    Repin,
+    /// It removes it.
+    Remove,
+    /// It is none of its business: only finishing what was begun makes the target whole.
+    Refuse(Purpose),
+}
+
+/// What a restore does with a staging directory of that mode, asked to work in place or not, and to discard what is there or not.
+///
+/// A target that is half overwritten stays marked as such whatever is asked, until it is complete. One of which nothing was changed yet
+/// is as it was.
+#[must_use]
+pub fn take_up(mode: Mode, in_place: bool, discard: bool) -> TakeUp {
+    match mode {
+        Mode::Swap | Mode::InPlace(Purpose::Restore, Phase::Prepared) if discard => TakeUp::Remove,
+        Mode::Swap => TakeUp::Continue,
+        Mode::InPlace(Purpose::Restore, Phase::Prepared) if in_place => TakeUp::Continue,
+        Mode::InPlace(_, Phase::Prepared | Phase::Complete) => TakeUp::Remove,
+        Mode::InPlace(purpose, Phase::Incomplete) if !in_place => TakeUp::Refuse(purpose),
+        Mode::InPlace(_, Phase::Incomplete) if discard => TakeUp::Repin,
+        Mode::InPlace(_, Phase::Incomplete) => TakeUp::Continue,
+    }
+}
+
+/// What a repair does with a staging directory of that mode; `same` when it is pinned to the snapshot that the directory is repaired to.
+///
+/// # Errors
+/// What has to be finished first; `None` for a restore that is built elsewhere.
+pub fn take_up_for_repair(mode: Mode, same: bool) -> Result<TakeUp, Option<Purpose>> {
+    match mode {
+        Mode::Swap => Err(None),
+        Mode::InPlace(_, Phase::Prepared | Phase::Complete) => Ok(TakeUp::Remove),
+        Mode::InPlace(Purpose::Repair, Phase::Incomplete) if same => Ok(TakeUp::Continue),
+        Mode::InPlace(purpose, Phase::Incomplete) => Err(Some(purpose)),
+    }
+}
+
+/// Whether a staging directory of that mode may be removed.
+///
+/// # Errors
+/// What has to be finished first: it is all that tells a half overwritten target from a whole one.
+pub fn check_removable(mode: Mode) -> Result<(), Purpose> {
+    match mode {
+        Mode::InPlace(purpose, Phase::Incomplete) => Err(purpose),
+        Mode::Swap | Mode::InPlace(_, Phase::Prepared | Phase::Complete) => Ok(()),
+    }
+}
+
+/// Whether bytes of the snapshot heal a defect. What the snapshot does not list is left, and a file hash that fits no chunks is the
+/// publisher's mistake.
+#[must_use]
+pub fn is_repairable(defect: &Defect) -> bool {
+    match defect {
+        Defect::Chunk { .. } | Defect::Length { .. } | Defect::Missing { .. } => true,
+        Defect::Unexpected { .. } | Defect::WholeFile { .. } => false,
+    }
+}
+
+/// The chunks of a directory with these defects that are right.
+#[must_use]
+pub fn healthy(manifest: &Manifest, defects: &[Defect]) -> Have {
+    let mut have = Have::all(manifest);
+    for defect in defects {
+        let Some((file, _)) = manifest.find(defect.path()) else { continue };
+        match defect {
+            Defect::Chunk { chunk, .. } => have.remove(file, *chunk),
+            Defect::Missing { .. } => have.forget(file),
+            // What is missing at the end of a file that is too short is among the chunks.
+            Defect::Length { .. } | Defect::Unexpected { .. } | Defect::WholeFile { .. } => {}
+        }
+    }
+    have
+}
+
+/// What has to be done to a file before its missing chunks can be written in place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileStep {
+    /// Nothing.
+    Leave,
+    /// It is made.
+    Make,
+    /// It gets another length.
+    Resize,
+    /// Its name goes to a new file: the old one has other names, under which it must not change.
+    Anew,
+}
+
+/// What is known of a file in a directory that is to be changed in place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its length, bytes.
+    pub bytes: u64,
+    /// How many names it has.
+    pub names: u64,
+}
+
+/// What to do to a file, `None` when it is not there, that is to be `bytes` long; `right` when every chunk of it is what it should be.
+#[must_use]
+pub fn file_step(found: Option<Found>, bytes: u64, right: bool) -> FileStep {
+    match found {
+        None => FileStep::Make,
+        Some(found) if found.bytes == bytes && right => FileStep::Leave,
+        Some(found) if found.names > 1 => FileStep::Anew,
+        Some(found) if found.bytes == bytes => FileStep::Leave,
+        Some(_) => FileStep::Resize,
+    }
 }
 
 #[cfg(test)]
@@ -110,5 +235,82 @@ mod tests {
         assert_eq!(staging_path(Path::new("/d/node"), Place::Sibling), Some("/d/.node.qsync-partial".into()));
         assert_eq!(staging_path(Path::new("/d/node"), Place::Inside), Some("/d/node/.qsync-partial".into()));
         assert_eq!(staging_path(Path::new("/"), Place::Sibling), None);
+    }
+
+    const PURPOSES: [Purpose; 2] = [Purpose::Restore, Purpose::Repair];
+
+    #[test]
+    fn a_half_overwritten_target_is_never_forgotten() {
+        for (purpose, in_place, discard) in
+            PURPOSES.into_iter().flat_map(|p| [(p, false, false), (p, false, true), (p, true, false), (p, true, true)])
+        {
+            let taken = take_up(Mode::InPlace(purpose, Phase::Incomplete), in_place, discard);
+            let expected = match (in_place, discard) {
+                (false, _) => TakeUp::Refuse(purpose),
+                (true, true) => TakeUp::Repin,
+                (true, false) => TakeUp::Continue,
+            };
+            assert_eq!(taken, expected);
+            assert_eq!(check_removable(Mode::InPlace(purpose, Phase::Incomplete)), Err(purpose));
+        }
+    }
+
+    #[test]
+    fn what_was_only_prepared_binds_nobody() {
+        let prepared = Mode::InPlace(Purpose::Restore, Phase::Prepared);
+        assert_eq!(take_up(prepared, true, false), TakeUp::Continue);
+        for (mode, in_place, discard) in [
+            (prepared, true, true),
+            (prepared, false, false),
+            (Mode::InPlace(Purpose::Repair, Phase::Prepared), true, false),
+            (Mode::InPlace(Purpose::Restore, Phase::Complete), true, false),
+            (Mode::Swap, false, true),
+        ] {
+            assert_eq!(take_up(mode, in_place, discard), TakeUp::Remove, "{mode:?}");
+            assert_eq!(check_removable(mode), Ok(()));
+        }
+        assert_eq!(take_up(Mode::Swap, true, false), TakeUp::Continue);
+    }
+
+    #[test]
+    fn a_repair_goes_on_with_its_own_snapshot_only() {
+        let incomplete = |purpose| Mode::InPlace(purpose, Phase::Incomplete);
+        assert_eq!(take_up_for_repair(incomplete(Purpose::Repair), true), Ok(TakeUp::Continue));
+        assert_eq!(take_up_for_repair(incomplete(Purpose::Repair), false), Err(Some(Purpose::Repair)));
+        assert_eq!(take_up_for_repair(incomplete(Purpose::Restore), true), Err(Some(Purpose::Restore)));
+        assert_eq!(take_up_for_repair(Mode::Swap, true), Err(None));
+        assert_eq!(take_up_for_repair(Mode::InPlace(Purpose::Restore, Phase::Prepared), true), Ok(TakeUp::Remove));
+    }
+
+    #[test]
+    fn only_what_is_wrong_is_fetched_for_a_repair() {
+        let manifest = crate::disk::testing::manifest_of(&[("a", &[1; 200_000]), ("b", &[2; 70_000]), ("c", &[3; 10])]);
+        let (path, hash) = (|path: &str| path.parse::<RelPath>().unwrap(), crate::types::Hash::of(b""));
+        let chunk = Defect::Chunk { path: path("a"), chunk: 1, offset: 65_536, expected: hash, found: None };
+        let missing = Defect::Missing { path: path("b") };
+        let length = Defect::Length { path: path("c"), expected: 10, found: 11 };
+        let left = [Defect::Unexpected { path: "a/x".into() }, Defect::WholeFile { path: path("c"), expected: hash, found: hash }];
+        assert!([&chunk, &missing, &length].into_iter().all(is_repairable) && !left.iter().any(is_repairable));
+        let [first, second] = left;
+        let have = healthy(&manifest, &[chunk, missing, length, first, second, Defect::Missing { path: path("dir") }]);
+        assert_eq!((have.ranges(0), have.ranges(1), have.ranges(2)), (vec![0..1, 2..4], vec![], vec![0..1]));
+    }
+
+    #[test]
+    fn a_file_with_other_names_is_right_or_is_made_anew() {
+        let found = |bytes, names| Some(Found { bytes, names });
+        for (there, right, step) in [
+            (None, false, FileStep::Make),
+            (None, true, FileStep::Make),
+            (found(10, 1), true, FileStep::Leave),
+            (found(10, 1), false, FileStep::Leave),
+            (found(9, 1), false, FileStep::Resize),
+            (found(11, 1), true, FileStep::Resize),
+            (found(10, 2), true, FileStep::Leave),
+            (found(10, 2), false, FileStep::Anew),
+            (found(11, 2), true, FileStep::Anew),
+        ] {
+            assert_eq!(file_step(there, 10, right), step, "{there:?} {right}");
+        }
     }
 }

@@ -46,7 +46,8 @@ pub(super) fn chunks(
     let runs = Runs::of(manifest, which);
     in_parallel(runs.count, options, || {
         let runs = &runs;
-        let mut worker = Worker { fs, dir, manifest, lists, stop: options.stop, compared, segment: None, buffer: Vec::new() };
+        let rows = Rows::new(lists);
+        let mut worker = Worker { fs, dir, manifest, rows, stop: options.stop, compared, buffer: Vec::new() };
         move |number| {
             let (file, first) = runs.get(number);
             worker.run(file, first).inspect(|bytes| options.progress.event(Event::Done { bytes: *bytes })).map(drop)
@@ -150,11 +151,9 @@ struct Worker<'a> {
     fs: &'a dyn Fs,
     dir: &'a Path,
     manifest: &'a Manifest,
-    lists: &'a Lists<'a>,
+    rows: Rows<'a>,
     stop: &'a Stop,
     compared: &'a Compared<'a>,
-    /// The last segment that was parsed: neighbouring runs need the same one.
-    segment: Option<(Hash, Arc<Vec<Row>>)>,
     buffer: Vec<u8>,
 }
 
@@ -168,7 +167,7 @@ impl Worker<'_> {
         let mut bytes = 0;
         for chunk in first..shape.chunks().min(first + RUN) {
             check_stop(self.stop)?;
-            let row = self.row(entry, shape, chunk)?;
+            let row = self.rows.row(entry, shape, chunk)?;
             let found = match read_chunk(&*file, shape, chunk, &mut self.buffer) {
                 Ok(Content::Hole) if row.is_hole() => Some(row.raw),
                 Ok(Content::Hole) => Some(Row::hole(shape.raw_len(chunk)).raw),
@@ -180,8 +179,21 @@ impl Worker<'_> {
         }
         Ok(bytes)
     }
+}
 
-    fn row(&mut self, entry: &FileEntry, shape: FileShape, chunk: u64) -> Result<Row, Error> {
+/// The rows of a manifest, from lists that are checked here.
+pub(super) struct Rows<'a> {
+    lists: &'a Lists<'a>,
+    /// The last segment that was parsed: neighbouring chunks need the same one.
+    segment: Option<(Hash, Arc<Vec<Row>>)>,
+}
+
+impl<'a> Rows<'a> {
+    pub(super) fn new(lists: &'a Lists<'a>) -> Self {
+        Self { lists, segment: None }
+    }
+
+    pub(super) fn row(&mut self, entry: &FileEntry, shape: FileShape, chunk: u64) -> Result<Row, Error> {
         match &entry.layout {
             Layout::Rows(rows) => Ok(rows[chunk as usize]),
             Layout::Lists(ids) => {

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::Error;
+use super::{Error, plan};
 use crate::{
     fs::{DirEntry, Fs, Kind, Stat},
     types::RelPath,
@@ -79,6 +79,9 @@ impl Scan {
     /// Adds one entry; gives back a directory that is to be walked.
     fn take(&mut self, fs: &dyn Fs, dir: Option<&RelPath>, entry: &DirEntry) -> Result<Option<RelPath>, Error> {
         let full = self.path_of(dir).join(&entry.name);
+        if plan::is_staging(&entry.name.to_string_lossy()) {
+            return Err(Error::SourceIncomplete { path: full });
+        }
         let what = match entry.kind {
             Kind::Symlink => Some("symbolic link"),
             Kind::Special => Some("fifo, socket or device"),

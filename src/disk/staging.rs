@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! .NAME.qsync-partial/     0700, ours (or TARGET/.qsync-partial/)
-//!   format                 the version of what lies here
+//!   format                 the version of what lies here, and how it gets into the target
 //!   lock                   flock, and the pid of its holder
 //!   pin manifest-<b3>      the snapshot, with everything that proves it
 //!   lists/<b3>             chunk lists that were fetched
 //!   journal                which chunks are verified and durable
-//!   data/                  the files
+//!   data/                  the files; none when the target itself is changed
+//!   removed/               what was in a target that is changed in place and is not in the snapshot
 //!   commit old/            while it is put in place
 //!   done                   when it is in place, and only this directory is left to be removed
 //! ```
@@ -15,14 +16,16 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use super::{
     Error, commit,
     have::Have,
     journal::Journal,
-    layout, lists, mounts,
+    layout, lists,
+    mode::{self, Mode, Phase, Purpose},
+    mounts,
     plan::{self, Place},
 };
 use crate::{
@@ -32,8 +35,6 @@ use crate::{
 };
 
 pub use super::pin::Pin;
-
-const FORMAT: &[u8] = b"qsync-staging/1\n";
 
 /// What a snapshot owns below its target, as far as the place of the staging directory depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +54,17 @@ pub enum Version {
     Any,
 }
 
+/// What an earlier run left for a target.
+#[derive(Debug)]
+pub struct Left {
+    /// The staging directory.
+    pub path: PathBuf,
+    /// What it is pinned to.
+    pub pin: Option<Pin>,
+    /// How that gets into the target, and how far it is.
+    pub mode: Mode,
+}
+
 /// A staging directory that this process holds: where a snapshot is built before it is put in place.
 #[derive(Debug)]
 pub struct Staging {
@@ -60,6 +72,7 @@ pub struct Staging {
     path: PathBuf,
     target: PathBuf,
     place: Place,
+    mode: Mutex<Mode>,
     lock_inode: (u64, u64),
     _lock: Box<dyn Lock>,
 }
@@ -73,22 +86,27 @@ impl Staging {
     /// [`Error::Unreadable`] when another version of qsync made it.
     pub fn find(fs: Arc<dyn Fs>, target: &Path, version: Version) -> Result<Option<Self>, Error> {
         let Some((place, path)) = left_behind(&*fs, target)? else { return Ok(None) };
-        let staging = Self::enter(fs, target, place, path, version)?;
-        if layout::stat_if_there(&*staging.fs, &staging.path.join(commit::DONE))?.is_some() {
+        let staging = Self::enter(fs, target, place, path, version, Mode::Swap)?;
+        if is_done(&*staging.fs, &staging.path, staging.mode())? {
             staging.remove()?;
             return Ok(None);
         }
         Ok(Some(staging))
     }
 
-    /// Looks at what an earlier run left for the resolved `target` without taking or writing anything: where, and the snapshot.
+    /// Looks at what an earlier run left for the resolved `target` without taking or writing anything; `None` when that is only to be
+    /// removed.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn peek(fs: &dyn Fs, target: &Path) -> Result<Option<(PathBuf, Option<Pin>)>, Error> {
+    pub fn peek(fs: &dyn Fs, target: &Path) -> Result<Option<Left>, Error> {
         let Some((_, path)) = left_behind(fs, target)? else { return Ok(None) };
+        let mode = mode::read(fs, &path, Version::Any)?.unwrap_or(Mode::Swap);
+        if is_done(fs, &path, mode)? {
+            return Ok(None);
+        }
         let pin = Pin::load(fs, &path)?;
-        Ok(Some((path, pin)))
+        Ok(Some(Left { path, pin, mode }))
     }
 
     /// Opens the staging directory of the resolved `target`, or makes it where it belongs, and locks it.
@@ -106,25 +124,39 @@ impl Staging {
                 Err(e) if matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {}
                 result => {
                     result.map_err(Error::io("make", &path))?;
-                    return Self::enter(fs, target, Place::Sibling, path, Version::Readable);
+                    return Self::enter(fs, target, Place::Sibling, path, Version::Readable, Mode::Swap);
                 }
             }
         }
+        Self::make_inside(fs, target, Mode::Swap)
+    }
+
+    /// Makes a staging directory for changing the resolved `target` in place, and locks it. Nothing else in the target changes.
+    ///
+    /// # Errors
+    /// When there is one already, and when it cannot be made.
+    pub fn open_in_place(fs: Arc<dyn Fs>, target: &Path, purpose: Purpose) -> Result<Self, Error> {
+        Self::make_inside(fs, target, Mode::InPlace(purpose, Phase::Prepared))
+    }
+
+    fn make_inside(fs: Arc<dyn Fs>, target: &Path, mode: Mode) -> Result<Self, Error> {
         let path = target.join(plan::INSIDE_NAME);
         fs.create_dir_all(target, layout::DIR_MODE).map_err(Error::io("make", target))?;
         fs.create_dir(&path, 0o700).map_err(Error::io("make", &path))?;
-        Self::enter(fs, target, Place::Inside, path, Version::Readable)
+        Self::enter(fs, target, Place::Inside, path, Version::Readable, mode)
     }
 
-    fn enter(fs: Arc<dyn Fs>, target: &Path, place: Place, path: PathBuf, version: Version) -> Result<Self, Error> {
+    /// `fresh` is the mode of a directory that has none yet.
+    fn enter(fs: Arc<dyn Fs>, target: &Path, place: Place, path: PathBuf, version: Version, fresh: Mode) -> Result<Self, Error> {
         check_ours(&*fs, &path)?;
         let (lock, lock_inode) = take_lock(&*fs, &path)?;
-        if version == Version::Readable {
-            check_format(&*fs, &path)?;
-        }
+        let mode = match mode::read(&*fs, &path, version)? {
+            Some(mode) => mode,
+            None => mode::write(&*fs, &path, fresh).map(|()| fresh)?,
+        };
         let parent = path.parent().expect("a staging directory has a name");
         fs.sync_dir(parent).map_err(Error::io("sync", parent))?;
-        Ok(Self { fs, path, target: target.to_owned(), place, lock_inode, _lock: lock })
+        Ok(Self { fs, path, target: target.to_owned(), place, mode: Mutex::new(mode), lock_inode, _lock: lock })
     }
 
     /// The file system it lies on.
@@ -151,10 +183,23 @@ impl Staging {
         self.place
     }
 
-    /// Where the snapshot's files are built.
+    /// How the snapshot gets into the target, and how far that is.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        *self.mode.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes durably how far a change in place is.
+    pub(super) fn set_mode(&self, mode: Mode) -> Result<(), Error> {
+        mode::write(&*self.fs, &self.path, mode)?;
+        *self.mode.lock().unwrap_or_else(PoisonError::into_inner) = mode;
+        Ok(())
+    }
+
+    /// Where the snapshot's files are built: the target itself when it is changed in place.
     #[must_use]
     pub fn data(&self) -> PathBuf {
-        self.path.join("data")
+        if self.mode().is_in_place() { self.target.clone() } else { self.path.join("data") }
     }
 
     /// What it is pinned to; `None` before the first [`Staging::set_pin`].
@@ -191,12 +236,17 @@ impl Staging {
 
     /// Opens the journal of the pinned manifest, makes what is missing of its directories and files, durably, and says which chunks
     /// are there. `None`: there are files but no journal of that manifest, so [`verify::surviving`](super::verify::surviving) has to say
-    /// what is there, and [`Staging::start`] is next.
+    /// what is there, and [`Staging::start`] is next; always so when the target is changed in place, with
+    /// [`in_place::begin`](super::in_place::begin) next.
     ///
     /// # Errors
     /// When something cannot be read or made.
     pub fn resume(&self, manifest: &Manifest, id: &Hash) -> Result<Option<(Journal, Have)>, Error> {
         let (fs, data) = (&*self.fs, self.data());
+        if self.mode().is_in_place() {
+            // Somebody may have started a node on it meanwhile: what is right there is seen by looking.
+            return Ok(None);
+        }
         if let Some((journal, have)) = Journal::open(fs, &self.journal_path(), id, manifest, &data)? {
             layout::make(fs, &data, manifest, &have)?;
             return Ok(Some((journal, have)));
@@ -213,7 +263,11 @@ impl Staging {
     ///
     /// # Errors
     /// When something cannot be made.
+    ///
+    /// # Panics
+    /// When the target is to be changed in place: [`in_place::begin`](super::in_place::begin) does that.
     pub fn start(&self, manifest: &Manifest, id: &Hash, have: &Have) -> Result<Journal, Error> {
+        assert!(!self.mode().is_in_place(), "what lies in a target is not removed like what lies in staging");
         let fs = &*self.fs;
         fs.sync_fs(&self.path).map_err(Error::io("sync", &self.path))?;
         let journal = Journal::create(fs, &self.journal_path(), id, have, manifest.files().len())?;
@@ -254,12 +308,18 @@ impl Staging {
     /// Removes everything in it, and the directory itself. The next run starts from zero.
     ///
     /// # Errors
-    /// When something cannot be removed.
+    /// [`Error::TargetIncomplete`] when it is what tells that the target is neither old nor new. When something cannot be removed.
     pub fn remove(&self) -> Result<(), Error> {
+        plan::check_removable(self.mode()).map_err(|purpose| Error::TargetIncomplete {
+            path: self.target.clone(),
+            purpose,
+            channel: None,
+        })?;
         // Bulk first, while what explains it is still there; then the explanation; last what guards both. Each step is durable
         // before the next, so that a crash never leaves a journal beside files it does not speak of.
         self.remove_entries(|name| name == "journal")?;
         self.remove_entries(|name| name == "data" || name == "old")?;
+        self.remove_entries(|name| name == "pin")?;
         self.remove_entries(|name| !matches!(name, commit::FILE | commit::DONE | "lock" | "format"))?;
         self.remove_entries(|name| name != "lock")?;
         self.fs.remove_tree(&self.path).map_err(Error::io("remove", &self.path))?;
@@ -277,9 +337,14 @@ impl Staging {
         self.fs.sync_dir(&self.path).map_err(Error::io("sync", &self.path))
     }
 
-    fn journal_path(&self) -> PathBuf {
+    pub(super) fn journal_path(&self) -> PathBuf {
         self.path.join("journal")
     }
+}
+
+/// Whether the snapshot is in place and remembered, and only this directory is left to be removed.
+fn is_done(fs: &dyn Fs, path: &Path, mode: Mode) -> Result<bool, Error> {
+    Ok(matches!(mode, Mode::InPlace(_, Phase::Complete)) || layout::stat_if_there(fs, &path.join(commit::DONE))?.is_some())
 }
 
 /// The staging directory that lies there for a target.
@@ -331,16 +396,6 @@ fn holder_in(file: &dyn crate::fs::File) -> Option<u32> {
     let mut text = [0; 16];
     let n = file.read_at(&mut text, 0).ok()?;
     std::str::from_utf8(&text[..n]).ok()?.trim().parse().ok()
-}
-
-fn check_format(fs: &dyn Fs, staging: &Path) -> Result<(), Error> {
-    let path = staging.join("format");
-    match fs.read(&path, 64) {
-        Ok(format) if format == FORMAT => Ok(()),
-        Ok(format) => Err(Error::Unreadable { path, why: format!("its format is {:?}", String::from_utf8_lossy(&format)) }),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => fs.write_durable(&path, FORMAT, 0o600).map_err(Error::io("write", &path)),
-        Err(e) => Err(Error::io("read", &path)(e)),
-    }
 }
 
 #[cfg(test)]

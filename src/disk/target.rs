@@ -89,6 +89,30 @@ pub fn check_content(fs: &dyn Fs, target: &Path, manifest: &Manifest, occupied: 
     Ok(())
 }
 
+/// Whether there is something in what this snapshot owns of a resolved target.
+///
+/// # Errors
+/// As [`check_content`], but for a target that is not empty.
+pub fn is_occupied(fs: &dyn Fs, target: &Path, manifest: &Manifest) -> Result<bool, Error> {
+    match check_content(fs, target, manifest, Occupied::Refuse) {
+        Err(Error::TargetNotEmpty { .. }) => Ok(true),
+        checked => checked.map(|()| false),
+    }
+}
+
+/// Refuses a snapshot that would write over a local file which is known to hold keys or a node's identity.
+///
+/// # Errors
+/// [`Error::TargetIdentity`].
+pub fn refuse_identity_files(fs: &dyn Fs, target: &Path, manifest: &Manifest) -> Result<(), Error> {
+    for (path, rule) in identity_files(manifest) {
+        if layout::stat_if_there(fs, &target.join(path))?.is_some() {
+            return Err(Error::TargetIdentity { target: target.to_owned(), path: path.clone(), rule });
+        }
+    }
+    Ok(())
+}
+
 /// Files of a snapshot that are known to hold keys or a node's identity: its publisher allowed them.
 pub fn identity_files(manifest: &Manifest) -> impl Iterator<Item = (&RelPath, &'static str)> {
     manifest.files().iter().filter_map(|file| Some((&file.path, secret_name(&file.path)?)))
@@ -117,12 +141,18 @@ fn refuse_identity(fs: &dyn Fs, target: &Path, dir: &Path) -> Result<(), Error> 
             }
             continue;
         }
-        let rel: Option<RelPath> = path.strip_prefix(target).ok().and_then(|rel| rel.to_str()?.parse().ok());
+        let rel = path.strip_prefix(target).ok().and_then(|rel| in_grammar(&rel.to_string_lossy()));
         if let Some((path, rule)) = rel.and_then(|rel| secret_name(&rel).map(|rule| (rel, rule))) {
             return Err(Error::TargetIdentity { target: target.to_owned(), path, rule });
         }
     }
     Ok(())
+}
+
+/// A path whose names no snapshot can have is looked at as if it had others there.
+fn in_grammar(rel: &str) -> Option<RelPath> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._+-/".contains(c);
+    rel.chars().map(|c| if fits(c) { c } else { '_' }).collect::<String>().parse().ok()
 }
 
 fn refused(path: &Path, why: &str) -> Error {

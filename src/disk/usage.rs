@@ -18,6 +18,21 @@ pub fn need(manifest: &Manifest, taken_bytes: u64, linked_bytes: u64) -> Need {
     Need { bytes: data.saturating_sub(taken_bytes).saturating_sub(linked_bytes), files: made }
 }
 
+/// What changing the directory `dir` to a snapshot in place needs at least: what its files are longer than what is allocated there. Which
+/// chunks differ is not known yet.
+///
+/// # Errors
+/// When a file cannot be looked at.
+pub fn need_at_least(fs: &dyn Fs, dir: &Path, manifest: &Manifest) -> Result<Need, Error> {
+    let (mut bytes, mut files) = (0_u64, 0);
+    for file in manifest.files() {
+        let stat = layout::stat_if_there(fs, &dir.join(&file.path))?.filter(|stat| stat.kind == Kind::File);
+        files += u64::from(stat.is_none());
+        bytes += file.bytes.saturating_sub(stat.map_or(0, |stat| stat.allocated_bytes));
+    }
+    Ok(Need { bytes: bytes.saturating_sub(manifest.totals().hole_bytes), files })
+}
+
 /// Disk space that the files below `dir` take up alone, bytes: those that have a second name elsewhere take none. 0 when there is no such
 /// directory.
 ///

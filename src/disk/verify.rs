@@ -12,7 +12,7 @@ use std::{
 use super::{Error, have::Have, layout, rehash};
 use crate::{
     format::manifest::Manifest,
-    fs::{Fs, Kind},
+    fs::{Fs, Kind, Open},
     progress::{Progress, Stop},
     types::{Hash, RelPath},
 };
@@ -121,9 +121,7 @@ pub fn verify(fs: &dyn Fs, dir: &Path, manifest: &Manifest, lists: &Lists<'_>, o
         if found == Some(row.raw) {
             good.fetch_add(1, Ordering::Relaxed);
         } else {
-            let offset = manifest.about().chunk_size.offset_of(chunk);
-            let path = manifest.files()[file].path.clone();
-            push(&bad, Defect::Chunk { path, chunk, offset, expected: row.raw, found });
+            push(&bad, wrong_chunk(manifest, file, chunk, row.raw, found));
         }
     })?;
     defects.append(&mut bad.into_inner().unwrap_or_else(PoisonError::into_inner));
@@ -135,6 +133,50 @@ pub fn verify(fs: &dyn Fs, dir: &Path, manifest: &Manifest, lists: &Lists<'_>, o
     Ok(Report { defects, bytes, good_chunks: good.into_inner() })
 }
 
+/// Reads some files again, after a repair, and compares them with a manifest. They are there and have their lengths.
+///
+/// # Errors
+/// As [`verify`].
+pub fn recheck(
+    fs: &dyn Fs,
+    dir: &Path,
+    manifest: &Manifest,
+    files: &[usize],
+    lists: &Lists<'_>,
+    options: &Options<'_>,
+) -> Result<Vec<Defect>, Error> {
+    let bad = Mutex::new(Vec::new());
+    rehash::chunks(fs, dir, manifest, files, lists, options, &|file, chunk, row, found| {
+        if found != Some(row.raw) {
+            push(&bad, wrong_chunk(manifest, file, chunk, row.raw, found));
+        }
+    })?;
+    let mut bad = bad.into_inner().unwrap_or_else(PoisonError::into_inner);
+    bad.sort_by(|a, b| a.order().cmp(&b.order()));
+    Ok(bad)
+}
+
+/// Takes the files of a manifest out of the page cache, so that what is read next comes from the disk. What the kernel keeps all the
+/// same costs nothing but that certainty.
+///
+/// # Errors
+/// When the file system cannot be synced: only what is on the disk leaves the cache.
+pub fn drop_cache(fs: &dyn Fs, dir: &Path, manifest: &Manifest) -> Result<(), Error> {
+    fs.sync_fs(dir).map_err(Error::io("sync", dir))?;
+    for file in manifest.files() {
+        // One that cannot be opened is a defect that verifying tells of.
+        if let Ok(opened) = layout::open_beneath(fs, dir, &file.path, Open::Read) {
+            opened.advise_done(0..u64::MAX >> 1);
+        }
+    }
+    Ok(())
+}
+
+fn wrong_chunk(manifest: &Manifest, file: usize, chunk: u64, expected: Hash, found: Option<Hash>) -> Defect {
+    let (path, offset) = (manifest.files()[file].path.clone(), manifest.about().chunk_size.offset_of(chunk));
+    Defect::Chunk { path, chunk, offset, expected, found }
+}
+
 /// The chunks below `dir` that are right, for a partial restore whose journal is lost. Files of another length have none, nor do those that
 /// another directory shares.
 ///
@@ -143,8 +185,33 @@ pub fn verify(fs: &dyn Fs, dir: &Path, manifest: &Manifest, lists: &Lists<'_>, o
 pub fn surviving(fs: &dyn Fs, dir: &Path, manifest: &Manifest, lists: &Lists<'_>, options: &Options<'_>) -> Result<Have, Error> {
     let unfit = layout::not_to_be_kept(fs, dir, manifest)?;
     let present: Vec<usize> = (0..manifest.files().len()).filter(|file| unfit.binary_search(file).is_err()).collect();
+    right_chunks(fs, dir, manifest, &present, lists, options)
+}
+
+/// The chunks below `dir` that are right, in files of any length, for a directory that is to be changed in place.
+///
+/// # Errors
+/// As [`verify`].
+pub fn right(fs: &dyn Fs, dir: &Path, manifest: &Manifest, lists: &Lists<'_>, options: &Options<'_>) -> Result<Have, Error> {
+    let mut present = Vec::new();
+    for (index, file) in manifest.files().iter().enumerate() {
+        if layout::stat_if_there(fs, &dir.join(&file.path))?.is_some_and(|stat| stat.kind == Kind::File) {
+            present.push(index);
+        }
+    }
+    right_chunks(fs, dir, manifest, &present, lists, options)
+}
+
+fn right_chunks(
+    fs: &dyn Fs,
+    dir: &Path,
+    manifest: &Manifest,
+    present: &[usize],
+    lists: &Lists<'_>,
+    options: &Options<'_>,
+) -> Result<Have, Error> {
     let have = Mutex::new(Have::none(manifest));
-    rehash::chunks(fs, dir, manifest, &present, lists, options, &|file, chunk, row, found| {
+    rehash::chunks(fs, dir, manifest, present, lists, options, &|file, chunk, row, found| {
         if found == Some(row.raw) {
             have.lock().unwrap_or_else(PoisonError::into_inner).insert(file, chunk..chunk + 1);
         }
@@ -210,7 +277,7 @@ mod tests {
     use super::*;
     use crate::{
         disk::testing::{lists_of, manifest_of, painted, put},
-        fs::{MemoryFs, Open},
+        fs::MemoryFs,
         progress::{Event, Recorder},
     };
 

@@ -1,10 +1,11 @@
 //! A pinned staging directory, ready to be filled.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use super::{
     Error, Options, blocking,
     carry_over::carry_over,
+    in_place,
     lists::Lists,
     local::Local,
     pipeline::{self, Moved},
@@ -15,31 +16,35 @@ use crate::{
     disk::{
         have::Have,
         journal::Journal,
+        mode::Purpose,
         staging::{Owned, Staging},
         verify,
         writer::{Settings, Writer},
     },
     progress::{Event, Phase},
-    sources::{self, Report, Sources, forms},
+    sources::{Report, Sources},
 };
 
 /// A staging directory that is pinned to a snapshot, and the chunks that are in it.
 #[derive(Debug)]
 pub(super) struct Build {
     pub(super) staging: Arc<Staging>,
-    journal: Journal,
-    have: Have,
-    lists: Lists,
+    pub(super) journal: Journal,
+    pub(super) have: Have,
+    pub(super) lists: Lists,
 }
 
 impl Build {
     /// Pins the staging directory, durably, and finds out what it holds.
-    pub(super) async fn pin(options: &Arc<Options>, place: Place, snapshot: &Snapshot) -> Result<Self, Error> {
+    pub(super) async fn pin(options: &Arc<Options>, place: Place, snapshot: &Snapshot, sources: &Arc<Sources>) -> Result<Self, Error> {
         options.progress.event(Event::Phase { phase: Phase::Plan, total_bytes: None });
-        let settings = sources::Settings { max_wait: Duration::from_secs(options.max_wait_secs), ..sources::Settings::default() };
-        let sources = Sources::new(forms::with_forms(&options.sources).await, settings, Arc::clone(&options.progress));
-        let (staging, pinned) = open_staging(options, place, snapshot).await?;
-        let lists = Lists { staging: Arc::clone(&staging), sources: Arc::new(sources) };
+        let in_place = place.is_in_place(options, snapshot).await?;
+        let (staging, pinned) = open_staging(options, place, snapshot, in_place).await?;
+        let lists = Lists { staging: Arc::clone(&staging), sources: Arc::clone(sources) };
+        if in_place {
+            let (journal, have) = in_place::begin(options, &lists, snapshot).await?;
+            return Ok(Self { staging, journal, have, lists });
+        }
         let carried = match pinned {
             Some(old) if old.id() == snapshot.id() => None,
             Some(old) => Some(carry_over(options, &lists, &old, snapshot).await?),
@@ -83,7 +88,12 @@ impl Build {
 
 /// The staging directory of an earlier run with the snapshot it is pinned to, or a new one. What is to be discarded goes now, when
 /// nothing can refuse the run any more.
-async fn open_staging(options: &Arc<Options>, mut place: Place, snapshot: &Snapshot) -> Result<(Arc<Staging>, Option<Snapshot>), Error> {
+async fn open_staging(
+    options: &Arc<Options>,
+    mut place: Place,
+    snapshot: &Snapshot,
+    in_place: bool,
+) -> Result<(Arc<Staging>, Option<Snapshot>), Error> {
     let owned = if snapshot.manifest.about().subtrees.is_some() { Owned::Subtrees } else { Owned::Whole };
     if place.staging.as_ref().is_some_and(|staging| !staging.suits(owned)) {
         place.pin = None;
@@ -94,7 +104,8 @@ async fn open_staging(options: &Arc<Options>, mut place: Place, snapshot: &Snaps
         return Ok((staging, pinned));
     }
     let (fs, target) = (Arc::clone(&options.fs), place.target);
-    Ok((Arc::new(blocking(move || Staging::open(fs, &target, owned)).await?), None))
+    let open = move || if in_place { Staging::open_in_place(fs, &target, Purpose::Restore) } else { Staging::open(fs, &target, owned) };
+    Ok((Arc::new(blocking(open).await?), None))
 }
 
 /// Starts on a snapshot that the staging directory was not pinned to before.

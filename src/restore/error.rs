@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::successor::NoSuccessor;
 use crate::{
     catalog, disk,
     format::{list::ListError, manifest::ManifestError},
@@ -39,8 +40,28 @@ pub enum Error {
     Chunks {
         /// How many.
         count: u64,
+        /// How many of them no source has at all; what the sources have of the others is wrong.
+        missing: u64,
         /// The first of them, one line each: chunk, file, source, reason.
         named: Vec<String>,
+    },
+    /// Parts of the snapshot are at no source: what the run makes of it depends on what else the channel offers.
+    #[error("no source has all of snapshot {}", snapshot.short())]
+    Incomplete {
+        /// The snapshot.
+        snapshot: Hash,
+        /// The parts.
+        source: Box<Error>,
+    },
+    /// Parts of the snapshot are at no source, and there is no other snapshot to go on with.
+    #[error("snapshot {} is retired or broken: parts of it are at no source, and {why}", snapshot.short())]
+    Gone {
+        /// The snapshot.
+        snapshot: Hash,
+        /// Why there is no other.
+        why: Box<NoSuccessor>,
+        /// The parts.
+        source: Box<Error>,
     },
     /// A signed list does not fit the signed manifest: the publisher's mistake, no source can heal it.
     #[error("the chunk list {id} of {path} is refused")]
@@ -84,6 +105,14 @@ pub enum Error {
     /// A thread of the run panicked.
     #[error("a worker of this run died")]
     WorkerDied,
+}
+
+impl Error {
+    /// What this error means for a snapshot that was being fetched.
+    pub(super) fn or_incomplete(self, snapshot: &Hash) -> Self {
+        let missing = matches!(self, Self::Chunks { missing: 1.., .. } | Self::Sources(Exhausted::Missing { .. }));
+        if missing { Self::Incomplete { snapshot: *snapshot, source: Box::new(self) } } else { self }
+    }
 }
 
 fn height_text(height: Option<u64>) -> String {

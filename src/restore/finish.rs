@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Error, Existing, Options, Owner, blocking, snapshot::Snapshot};
+use super::{Error, Existing, Options, Owner, blocking, in_place, snapshot::Snapshot};
 use crate::{
     disk::{
         self, in_use,
@@ -19,6 +19,9 @@ use crate::{
 /// crash in between is told from a database that somebody else made.
 pub(super) async fn put_in_place(options: &Arc<Options>, staging: Arc<Staging>, snapshot: &Snapshot) -> Result<(), Error> {
     options.progress.event(Event::Phase { phase: Phase::Finish, total_bytes: None });
+    if staging.mode().is_in_place() {
+        return in_place::finish(options, staging, snapshot).await;
+    }
     let (given, staged, one) = (Arc::clone(options), Arc::clone(&staging), snapshot.clone());
     let placed = blocking(move || {
         staged.check_alive()?;
@@ -33,7 +36,8 @@ pub(super) async fn put_in_place(options: &Arc<Options>, staging: Arc<Staging>, 
             hand_over(&given, &staged, &one.manifest, owner)?;
         }
         let old = match given.existing {
-            Existing::Refuse => Old::Refuse,
+            // In place, but there was nothing to be overwritten.
+            Existing::Refuse | Existing::InPlace => Old::Refuse,
             Existing::Replace => Old::Delete,
             Existing::ReplaceKeepingOld => Old::Keep,
         };
@@ -58,7 +62,7 @@ pub(super) async fn record_and_clean_up(
     .await
 }
 
-fn hand_over(options: &Options, staging: &Staging, manifest: &Manifest, owner: Owner) -> Result<(), disk::Error> {
+pub(super) fn hand_over(options: &Options, staging: &Staging, manifest: &Manifest, owner: Owner) -> Result<(), disk::Error> {
     let data = staging.data();
     let below = manifest.dirs().iter().chain(manifest.files().iter().map(|file| &file.path)).map(|path| data.join(path));
     below.chain([data.clone()]).try_for_each(|path| reuse::give_to(&*options.fs, &path, owner.uid, owner.gid))

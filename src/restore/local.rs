@@ -106,6 +106,10 @@ impl Local {
 /// The old database first: it is on the same disk.
 fn directories(options: &Options, target: &Path) -> Result<Vec<Directory>, Error> {
     let mut directories = Vec::new();
+    if options.existing == Existing::InPlace {
+        // What is right in the target stays where it is; nothing else is taken, and no file of the target becomes a clone.
+        return Ok(directories);
+    }
     if options.existing != Existing::Refuse {
         let goes_away = options.existing == Existing::Replace;
         directories.push(Directory { origin: Arc::new(origin(options, target.to_owned())), goes_away });

@@ -1,85 +1,104 @@
 //! `qsync restore`: fetches a snapshot from all sources, verifies every byte, and puts it in place.
 //!
 //! Nothing is written outside the staging directory before everything is verified and durable, and the database that is there
-//! is not touched before that. A run that ends early, however it ends, is continued by the same command.
+//! is not touched before that. A run that ends early, however it ends, is continued by the same command. A snapshot that the sources
+//! drop meanwhile is left for the one that its channel offers then.
 
 mod build;
 mod carry_over;
 mod error;
 mod finish;
 mod found;
+mod in_place;
 mod lists;
 mod local;
 mod pipeline;
 mod place;
 pub mod plan;
+mod repair;
 mod snapshot;
+mod successor;
 mod survey;
 pub mod verify;
 
-use std::{path::PathBuf, sync::Arc, time::Instant};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde::Serialize;
+use tokio::sync::OnceCell;
 
 use build::Build;
 use local::Local;
 use pipeline::Moved;
 use place::Place;
 use snapshot::Snapshot;
+use successor::RunTime;
 
 use crate::{
     catalog::{self, StateDir},
     disk,
     fs::Fs,
     progress::{Progress, Stop},
-    sources::Report,
+    sources::{self, Report, Sources, forms},
     store::DynReadStore,
     types::{ChannelName, Hash, Timestamp, When},
 };
 
 pub use error::Error;
+pub use successor::NoSuccessor;
 
 /// Restores one snapshot into `options.target`. See `docs/architecture.md` for the order of durable steps.
 ///
 /// # Errors
 /// [`Error`]. Whatever it is: the target is as it was, and what was verified is kept for the next run.
 pub async fn run(options: Options) -> Result<Summary, Error> {
-    let options = Arc::new(options);
-    let started = Instant::now();
+    let (started, time, engine) = (Instant::now(), RunTime::begin(options.now), OnceCell::new());
     let state = open_state(&options).await?;
+    let attempt = async |options: &Arc<Options>| restore(options, &state, &engine, started).await;
+    let successor = async |options: &Options, gone: &Hash| successor::successor(options, &state, gone, time).await;
+    successor::outlive(options, attempt, successor).await
+}
+
+/// Restores one snapshot, or ends with [`Error::Incomplete`] when no source has all of it.
+async fn restore(options: &Arc<Options>, state: &StateDir, engine: &OnceCell<Arc<Sources>>, started: Instant) -> Result<Summary, Error> {
     // 1. Where: refuse dangerous targets, find what an earlier run left, complete a swap that it began.
-    let mut place = Place::find(&options).await?;
+    let mut place = Place::find(options).await?;
     let target = place.target.clone();
     let told = |snapshot: &Snapshot, outcome| snapshot.summary(&target, outcome, Moved::default(), Vec::new(), started);
-    if let Some(snapshot) = place.complete_swap(&options).await? {
-        if snapshot.is_what_is_asked(&options) {
+    if let Some(snapshot) = place.complete_swap(options).await? {
+        if snapshot.is_what_is_asked(options) {
             return Ok(told(&snapshot, Outcome::Restored));
         }
-        place = Place::find(&options).await?;
+        place = Place::find(options).await?;
     }
-    if let Some(snapshot) = place.take_restored(&options) {
+    if let Some(snapshot) = place.take_restored(options) {
         place.remove_unpinned().await?;
         return Ok(told(&snapshot, Outcome::AlreadyRestored));
     }
-    let local = Arc::new(Local::find(&options, &target).await?);
+    let local = Arc::new(Local::find(options, &target).await?);
     // 2. Which snapshot: the pinned one of the partial restore, else the head of the channel and its manifest.
-    let snapshot = until_stopped(&options, snapshot::choose(&options, &state, &place)).await?;
+    let snapshot = until_stopped(options, snapshot::choose(options, state, &place)).await?;
     if place.holds(&snapshot.id()) {
         place.remove_unpinned().await?;
         return Ok(told(&snapshot, Outcome::AlreadyRestored));
     }
     // 3. Refuse before the first data byte: target not empty or in use, no space.
-    place.check(&options, &snapshot, &local).await?;
+    place.check(options, &snapshot, &local).await?;
     if options.dry_run {
         let most_to_fetch_bytes = Some(local.most_to_fetch(&snapshot.manifest).await?);
         return Ok(Summary { most_to_fetch_bytes, ..told(&snapshot, Outcome::DryRun) });
     }
+    let incomplete = |error: Error| error.or_incomplete(&snapshot.id());
     // 4. Pin: a later run continues this snapshot.
-    let build = until_stopped(&options, Build::pin(&options, place, &snapshot)).await?;
+    let sources = engine.get_or_init(|| open_engine(options)).await;
+    let build = until_stopped(options, Build::pin(options, place, &snapshot, sources)).await.map_err(incomplete)?;
     // 5. and 6. Plan, fetch, verify, write, journal.
-    let (staging, moved, reports) = build.fetch_all(&options, &snapshot, local).await?;
+    let (staging, moved, reports) = build.fetch_all(options, &snapshot, local).await.map_err(incomplete)?;
     // 7. Put it in place.
-    finish::put_in_place(&options, staging, &snapshot).await?;
+    finish::put_in_place(options, staging, &snapshot).await?;
     Ok(snapshot.summary(&target, Outcome::Restored, moved, reports, started))
 }
 
@@ -92,10 +111,16 @@ async fn until_stopped<T>(options: &Options, work: impl Future<Output = Result<T
 }
 
 /// A state directory that cannot be written is refused before any download.
-async fn open_state(options: &Arc<Options>) -> Result<StateDir, Error> {
-    let given = Arc::clone(options);
-    let opened = tokio::task::spawn_blocking(move || StateDir::open(Arc::clone(&given.fs), &given.state_dir)).await;
+async fn open_state(options: &Options) -> Result<StateDir, Error> {
+    let (fs, path) = (Arc::clone(&options.fs), options.state_dir.clone());
+    let opened = tokio::task::spawn_blocking(move || StateDir::open(fs, path)).await;
     Ok(opened.map_err(|_| Error::WorkerDied)?.map_err(catalog::Error::State)?)
+}
+
+/// All sources as one, for every snapshot that this run works on: what a source did counts to its end.
+async fn open_engine(options: &Options) -> Arc<Sources> {
+    let settings = sources::Settings { max_wait: Duration::from_secs(options.max_wait_secs), ..sources::Settings::default() };
+    Arc::new(Sources::new(forms::with_forms(&options.sources).await, settings, Arc::clone(&options.progress)))
 }
 
 /// Runs blocking work on a thread that may block.
@@ -157,6 +182,8 @@ pub enum Existing {
     Replace,
     /// Swap it out when the new one is complete, and keep it beside it.
     ReplaceKeepingOld,
+    /// Overwrite it chunk by chunk. Until that is complete there is neither the old nor the new.
+    InPlace,
 }
 
 /// What to do with a partial restore.

@@ -47,6 +47,9 @@ const MAX_THREADS: usize = 64;
 const TICK: Duration = Duration::from_millis(250);
 /// Chunks that no source could deliver and that an error names.
 const NAMED_LOSSES: usize = 10;
+/// Chunks that no source has before no more are asked for: the snapshot has left the sources, and each costs the time in which a
+/// cache may forget an old answer.
+const MISSING_TO_END: u64 = 64;
 
 /// What the stages need to know.
 #[derive(Debug)]
@@ -117,10 +120,17 @@ pub(super) struct Shared {
     /// Of local files.
     pub(super) reused_bytes: AtomicU64,
     retries: AtomicU64,
-    losses: Mutex<Vec<String>>,
-    lost: AtomicU64,
+    losses: Mutex<Losses>,
     /// Ends all lanes when one fails for a reason that another source cannot heal.
     pub(super) failed: Stop,
+}
+
+/// Chunks that no source could deliver.
+#[derive(Debug, Default)]
+struct Losses {
+    count: u64,
+    missing: u64,
+    named: Vec<String>,
 }
 
 /// Brings every missing chunk of the manifest into staging. On return what was written is durable and journaled, also when
@@ -360,27 +370,29 @@ async fn lane(context: Arc<Context>, shared: Arc<Shared>, jobs: Receiver<Job>, d
             () = context.stop.wait() => Err(Error::Interrupted),
             () = shared.failed.wait() => return Ok(()),
         };
-        if ended.is_err() {
-            shared.failed.request();
-            jobs.close();
-            return ended;
+        match ended {
+            Ok(GoOn::Yes) => {}
+            // Nothing more is planned; what other lanes are fetching is fetched.
+            Ok(GoOn::No) => drop(jobs.close()),
+            Err(error) => {
+                shared.failed.request();
+                jobs.close();
+                return Err(error);
+            }
         }
     }
     Ok(())
 }
 
 /// Fetches one chunk until a thread finds it right, or no source can deliver it.
-async fn bring(context: &Context, shared: &Shared, deliveries: &Sender<Delivery>, job: Job, body: &mut Vec<u8>) -> Result<(), Error> {
+async fn bring(context: &Context, shared: &Shared, deliveries: &Sender<Delivery>, job: Job, body: &mut Vec<u8>) -> Result<GoOn, Error> {
     let want = Want::chunk(&job.row, job.raw_len).expect("a hole is planned as a hole");
     let mut attempts = Attempts::default();
     loop {
         let origin = match context.sources.fetch(&want, &mut attempts, body).await {
             Ok(origin) => origin,
             Err(silent @ Exhausted::Silent { .. }) => return Err(Error::Sources(silent)),
-            Err(lost) => {
-                shared.lose(&context.manifest, &job, &lost);
-                return Ok(());
-            }
+            Err(lost) => return Ok(shared.lose(&context.manifest, &job, &lost)),
         };
         let verdict = deliver(deliveries, job, origin, body).await?;
         shared.retries.fetch_add(attempts.take_retries(), Ordering::Relaxed);
@@ -388,7 +400,7 @@ async fn bring(context: &Context, shared: &Shared, deliveries: &Sender<Delivery>
             Verdict::Written => {
                 shared.written_bytes.fetch_add(u64::from(job.raw_len), Ordering::Relaxed);
                 context.progress.event(Event::Done { bytes: u64::from(job.raw_len) });
-                return Ok(());
+                return Ok(GoOn::Yes);
             }
             Verdict::Wrong(reason) => context.sources.reject(origin, &mut attempts, &name_of(&context.manifest, &job, &reason)),
             Verdict::Failed(error) => return Err(Error::Disk(error)),
@@ -440,18 +452,26 @@ fn name_of(manifest: &Manifest, job: &Job, reason: &dyn std::fmt::Display) -> St
 }
 
 impl Shared {
-    fn lose(&self, manifest: &Manifest, job: &Job, lost: &Exhausted) {
-        self.lost.fetch_add(1, Ordering::Relaxed);
+    /// Notes a chunk that no source could deliver; says whether to go on with others.
+    fn lose(&self, manifest: &Manifest, job: &Job, lost: &Exhausted) -> GoOn {
         let mut losses = self.losses.lock().expect("no holder of this lock panics");
-        if losses.len() < NAMED_LOSSES {
-            losses.push(name_of(manifest, job, lost));
+        losses.count += 1;
+        losses.missing += u64::from(matches!(lost, Exhausted::Missing { .. }));
+        if losses.named.len() < NAMED_LOSSES {
+            losses.named.push(name_of(manifest, job, lost));
         }
+        if losses.missing < MISSING_TO_END { GoOn::Yes } else { GoOn::No }
     }
 
     fn refuse_losses(&self) -> Result<(), Error> {
-        match self.lost.load(Ordering::Relaxed) {
-            0 => Ok(()),
-            count => Err(Error::Chunks { count, named: std::mem::take(&mut *self.losses.lock().expect("no holder of this lock panics")) }),
-        }
+        let Losses { count, missing, named } = std::mem::take(&mut *self.losses.lock().expect("no holder of this lock panics"));
+        if count == 0 { Ok(()) } else { Err(Error::Chunks { count, missing, named }) }
     }
+}
+
+/// Whether chunks are still worth asking for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum GoOn {
+    Yes,
+    No,
 }

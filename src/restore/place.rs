@@ -5,10 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use super::{Error, Existing, Options, Partial, blocking, finish, local::Local, snapshot::Snapshot};
+use super::{Error, Existing, Options, Partial, blocking, finish, in_place, local::Local, snapshot::Snapshot};
 use crate::{
     disk::{
         self, in_use,
+        plan::TakeUp,
         record::Record,
         space,
         staging::{Pin, Staging, Version},
@@ -47,8 +48,9 @@ impl Place {
             Ok((target, left))
         })
         .await?;
-        // Whoever wants everything read again does not want to be told what the record says.
-        let believed = !(options.rehash && options.existing != Existing::Refuse);
+        // Whoever wants everything read again does not want to be told what the record says; and what was begun in place is no snapshot
+        // until it is complete, whatever its files look like.
+        let believed = !left.is_incomplete && !(options.rehash && options.existing != Existing::Refuse);
         let untouched = if believed { untouched(options, &target).await? } else { None };
         Ok(Self { target, partial: left.path, staging: left.staging.map(Arc::new), pin: left.pin, untouched })
     }
@@ -73,7 +75,7 @@ impl Place {
 
     /// Removes a staging directory that is worth nothing: to be discarded, or left by a run that ended before it pinned anything.
     pub(super) async fn remove_unpinned(&mut self) -> Result<(), Error> {
-        match self.staging.take_if(|_| self.pin.is_none()) {
+        match self.staging.take_if(|staging| self.pin.is_none() && !staging.mode().is_incomplete()) {
             Some(staging) => blocking(move || staging.remove()).await,
             None => Ok(()),
         }
@@ -100,9 +102,13 @@ impl Place {
         let linked_bytes = local.linked_bytes(&snapshot.manifest, data.clone()).await?;
         let (given, target, manifest) = (Arc::clone(options), self.target.clone(), Arc::clone(&snapshot.manifest));
         let staging = self.staging.clone().filter(|_| self.pin.is_some());
+        if self.is_in_place(options, snapshot).await? {
+            return in_place::check(options, self, snapshot).await;
+        }
         blocking(move || {
+            target::refuse_identity_files(&*given.fs, &target, &manifest)?;
             let occupied = match given.existing {
-                Existing::Refuse => Occupied::Refuse,
+                Existing::Refuse | Existing::InPlace => Occupied::Refuse,
                 Existing::Replace | Existing::ReplaceKeepingOld => Occupied::Allow,
             };
             target::check_content(&*given.fs, &target, &manifest, occupied)?;
@@ -118,6 +124,17 @@ impl Place {
         .await
     }
 
+    /// Whether the target itself is to be changed: asked for, and there is something to be overwritten.
+    pub(super) async fn is_in_place(&self, options: &Arc<Options>, snapshot: &Snapshot) -> Result<bool, Error> {
+        if options.existing != Existing::InPlace {
+            return Ok(false);
+        }
+        let (given, target, manifest) = (Arc::clone(options), self.target.clone(), Arc::clone(&snapshot.manifest));
+        let mode = self.staging.as_ref().map(|staging| staging.mode());
+        let begun = mode.is_some_and(|mode| mode.is_incomplete() || (mode.is_in_place() && self.pin.is_some()));
+        blocking(move || Ok(begun || target::is_occupied(&*given.fs, &target, &manifest)?)).await
+    }
+
     /// The snapshot that an earlier run was building.
     pub(super) fn pinned(&self) -> Result<Option<Snapshot>, Error> {
         self.pin.clone().map(Snapshot::from_pin).transpose()
@@ -130,20 +147,27 @@ struct Left {
     path: Option<PathBuf>,
     staging: Option<Staging>,
     pin: Option<Pin>,
+    is_incomplete: bool,
 }
 
 impl Left {
     fn find(options: &Options, target: &Path) -> Result<Self, disk::Error> {
         let discard = options.partial == Partial::Discard;
         if options.dry_run {
-            let Some((path, pin)) = Staging::peek(&*options.fs, target)? else { return Ok(Self::default()) };
-            return Ok(Self { path: Some(path), staging: None, pin: pin.filter(|_| !discard) });
+            let Some(left) = Staging::peek(&*options.fs, target)? else { return Ok(Self::default()) };
+            let goes_on = in_place::take_up(options, target, left.mode, left.pin.as_ref())? == TakeUp::Continue;
+            let is_incomplete = left.mode.is_incomplete();
+            return Ok(Self { path: Some(left.path), staging: None, pin: left.pin.filter(|_| goes_on), is_incomplete });
         }
         let version = if discard { Version::Any } else { Version::Readable };
         let Some(staging) = Staging::find(Arc::clone(&options.fs), target, version)? else { return Ok(Self::default()) };
         // A swap that has begun is past discarding: the old database may lie in staging.
-        let pin = if discard && !swap::is_pending(&staging)? { None } else { staging.pin()? };
-        Ok(Self { path: Some(staging.path().to_owned()), staging: Some(staging), pin })
+        let goes_on = match in_place::take_up(options, target, staging.mode(), staging.pin().ok().flatten().as_ref())? {
+            TakeUp::Continue => true,
+            TakeUp::Repin | TakeUp::Remove | TakeUp::Refuse(_) => swap::is_pending(&staging)?,
+        };
+        let (pin, is_incomplete) = (if goes_on { staging.pin()? } else { None }, staging.mode().is_incomplete());
+        Ok(Self { path: Some(staging.path().to_owned()), staging: Some(staging), pin, is_incomplete })
     }
 }
 

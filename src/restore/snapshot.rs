@@ -1,6 +1,10 @@
 //! Which snapshot is restored, and what is told of it.
 
-use std::{path::Path, sync::Arc, time::Instant};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{Error, Options, Outcome, Partial, Summary, pipeline::Moved, place::Place};
 use crate::{
@@ -62,8 +66,8 @@ async fn continue_pinned(options: &Arc<Options>, state: &StateDir, pinned: Snaps
     Ok(pinned)
 }
 
-async fn discover(options: &Options, state: &StateDir) -> Result<Snapshot, Error> {
-    let patient: Vec<DynReadStore> = options.sources.iter().map(patient).collect();
+pub(super) async fn discover(options: &Options, state: &StateDir) -> Result<Snapshot, Error> {
+    let patient = patient_sources(options);
     let when = options.when.as_ref().unwrap_or(&When::Latest);
     options.progress.event(Event::Phase { phase: Phase::Discover, total_bytes: None });
     let opened = catalog::open_snapshot(&patient, &options.channel, when, state, options.pin, options.now).await?;
@@ -84,8 +88,10 @@ fn tell(options: &Options, source: &str, standing: &Standing) {
 }
 
 /// Small objects at the start are worth a few tries; chunks have an engine of their own.
-fn patient(store: &DynReadStore) -> DynReadStore {
-    Arc::new(RetryStore::new(Arc::clone(store), RetryPolicy::default()))
+pub(super) fn patient_sources(options: &Options) -> Vec<DynReadStore> {
+    let policy = RetryPolicy::default().within(Duration::from_secs(options.max_wait_secs));
+    let patient = |store: &DynReadStore| -> DynReadStore { Arc::new(RetryStore::new(Arc::clone(store), policy)) };
+    options.sources.iter().map(patient).collect()
 }
 
 impl Snapshot {

@@ -2,13 +2,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use tokio::time::Instant;
+
 use super::source::Source;
 
 /// A wrong body is asked for once more at the same source (a bad cache may heal), then no more.
 const WRONG_BODIES_ALLOWED: u32 = 2;
-/// "Absent" is believed at once from all but a cache that may still hold an old answer: it is asked for twice.
-const ABSENT_ANSWERS_ALLOWED: u32 = 2;
-
 /// A disk of this machine that cannot read an object is asked a few times more: it may only have run out of file handles.
 const UNREADABLE_ANSWERS_ALLOWED: u32 = 5;
 
@@ -24,13 +23,33 @@ pub struct Attempts {
 struct Tries {
     asked_this_round: bool,
     wrong: u32,
-    absent: u32,
+    absent: Absent,
     unreadable: u32,
+}
+
+/// Whether a source has the object at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Absent {
+    /// It did not say that it lacks it.
+    #[default]
+    No,
+    /// It said so, but may have remembered an old answer: it is asked again at that time.
+    AskAgainAt(Instant),
+    /// It said so, and is believed.
+    Yes,
 }
 
 impl Tries {
     fn are_hopeless(&self) -> bool {
-        self.wrong >= WRONG_BODIES_ALLOWED || self.absent >= ABSENT_ANSWERS_ALLOWED || self.unreadable >= UNREADABLE_ANSWERS_ALLOWED
+        self.wrong >= WRONG_BODIES_ALLOWED || self.absent == Absent::Yes || self.unreadable >= UNREADABLE_ANSWERS_ALLOWED
+    }
+
+    /// When it makes sense to ask again, if not now.
+    fn wait_until(&self, now: Instant) -> Option<Instant> {
+        match self.absent {
+            Absent::AskAgainAt(time) => Some(time).filter(|time| *time > now),
+            Absent::No | Absent::Yes => None,
+        }
     }
 }
 
@@ -43,7 +62,16 @@ impl Attempts {
     }
 
     pub(super) fn may_ask(&self, source: usize) -> bool {
-        self.by_source.get(&source).is_none_or(|tries| !tries.asked_this_round) && !self.is_hopeless(source)
+        let now = Instant::now();
+        let worth_it = |tries: &Tries| !tries.asked_this_round && !tries.are_hopeless() && tries.wait_until(now).is_none();
+        self.by_source.get(&source).is_none_or(worth_it)
+    }
+
+    /// When the first of `sources` can be asked again, if all of them said a moment ago that they lack the object.
+    pub(super) fn all_wait_until(&self, sources: impl Iterator<Item = usize>) -> Option<Instant> {
+        let now = Instant::now();
+        let times: Option<Vec<Instant>> = sources.map(|source| self.by_source.get(&source)?.wait_until(now)).collect();
+        times?.into_iter().min()
     }
 
     pub(super) fn is_hopeless(&self, source: usize) -> bool {
@@ -63,8 +91,14 @@ impl Attempts {
         self.by_source.entry(source).or_default().wrong += 1;
     }
 
-    pub(super) fn missing(&mut self, source: usize) {
-        self.by_source.entry(source).or_default().absent += 1;
+    /// Notes that a source says it has no such object. It is believed the second time, or at once when no cache on the way can
+    /// remember an answer from before the object was there: `remembered` says for how long one can.
+    pub(super) fn missing(&mut self, source: usize, remembered: Duration) {
+        let tries = self.by_source.entry(source).or_default();
+        tries.absent = match tries.absent {
+            Absent::No if remembered > Duration::ZERO => Absent::AskAgainAt(Instant::now() + remembered),
+            Absent::No | Absent::AskAgainAt(_) | Absent::Yes => Absent::Yes,
+        };
     }
 
     pub(super) fn unreadable(&mut self, source: usize) {
@@ -93,7 +127,7 @@ impl Attempts {
             None if source.dropped() => "dropped after too many wrong bytes".to_owned(),
             None => "not asked".to_owned(),
             Some(tries) if tries.wrong > 0 => format!("wrong bytes {} times ({})", tries.wrong, last()),
-            Some(tries) if tries.absent > 0 => "has no such object, or does not show it to us".to_owned(),
+            Some(tries) if tries.absent != Absent::No => "has no such object, or does not show it to us".to_owned(),
             Some(_) => last(),
         }
     }

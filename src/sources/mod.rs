@@ -6,6 +6,8 @@
 
 mod attempts;
 pub mod forms;
+mod hedge;
+mod plan;
 mod source;
 mod verified;
 
@@ -16,7 +18,7 @@ use std::{
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use thiserror::Error;
-use tokio::time::Instant;
+use tokio::{sync::Semaphore, time::Instant};
 
 use crate::{
     format::{
@@ -29,6 +31,7 @@ use crate::{
 };
 
 pub use attempts::Attempts;
+use plan::Candidate;
 pub use source::{Form, Report};
 use source::{STRIKES_TO_DROP, Source};
 pub use verified::RowsError;
@@ -135,8 +138,17 @@ pub struct Sources {
     sources: Vec<Source>,
     settings: Settings,
     progress: Arc<dyn Progress>,
-    last_delivery: Mutex<Instant>,
+    deliveries: Mutex<Deliveries>,
     dropping: Mutex<()>,
+    hedges: Semaphore,
+}
+
+/// What is known of the bodies that arrived, from whichever source.
+#[derive(Debug)]
+struct Deliveries {
+    last: Instant,
+    /// How long one usually takes.
+    usual: Option<Duration>,
 }
 
 impl Sources {
@@ -144,7 +156,8 @@ impl Sources {
     #[must_use]
     pub fn new(stores: Vec<(DynReadStore, Form)>, settings: Settings, progress: Arc<dyn Progress>) -> Self {
         let sources = stores.into_iter().map(|(store, form)| Source::new(store, form)).collect();
-        Self { sources, settings, progress, last_delivery: Mutex::new(Instant::now()), dropping: Mutex::default() }
+        let deliveries = Mutex::new(Deliveries { last: Instant::now(), usual: None });
+        Self { sources, settings, progress, deliveries, dropping: Mutex::default(), hedges: Semaphore::new(hedge::HEDGES) }
     }
 
     /// Reads an object from whichever source delivers it first, into `body`, and says where it came from.
@@ -155,14 +168,19 @@ impl Sources {
     pub async fn fetch(&self, want: &Want, attempts: &mut Attempts, body: &mut Vec<u8>) -> Result<Origin, Exhausted> {
         let mut pauses = self.pauses();
         loop {
-            while let Some(index) = self.choose(attempts) {
+            while let Some(index) = plan::choose(self.candidates(attempts)) {
                 if let Some(origin) = self.try_one(index, want, attempts, body).await {
                     return Ok(origin);
                 }
             }
             self.check_hope(want, attempts)?;
-            let pause = pauses.next().unwrap_or(self.settings.longest_pause);
-            tokio::time::sleep(attempts.at_least(pause)).await;
+            match attempts.all_wait_until(self.askable(attempts)) {
+                Some(time) => tokio::time::sleep_until(time).await,
+                None => {
+                    let pause = pauses.next().unwrap_or(self.settings.longest_pause);
+                    tokio::time::sleep(attempts.at_least(pause)).await;
+                }
+            }
             attempts.begin_round();
         }
     }
@@ -199,36 +217,28 @@ impl Sources {
             .build()
     }
 
-    /// The least busy source that may still deliver this object in this round.
-    fn choose(&self, attempts: &Attempts) -> Option<usize> {
-        let usable = |&index: &usize| {
-            let source = &self.sources[index];
-            !source.dropped() && attempts.may_ask(index)
+    /// The sources that may still deliver this object in this round.
+    fn candidates(&self, attempts: &Attempts) -> impl Iterator<Item = Candidate> {
+        let usable = |&(index, source): &(usize, &Source)| !source.dropped() && attempts.may_ask(index);
+        let candidate = |(index, source): (usize, &Source)| Candidate {
+            index,
+            resting: source.resting(),
+            on_probation: source.on_probation(),
+            in_flight: source.in_flight(),
+            since_delivery: source.since_delivery(),
         };
-        (0..self.sources.len()).filter(usable).min_by_key(|&index| (self.sources[index].resting(), self.sources[index].in_flight(), index))
+        self.sources.iter().enumerate().filter(usable).map(candidate)
     }
 
-    async fn try_one(&self, index: usize, want: &Want, attempts: &mut Attempts, body: &mut Vec<u8>) -> Option<Origin> {
-        let source = &self.sources[index];
-        let object = want.object(source.form());
-        attempts.asked(index);
-        match source.get(&object.key, object.max_bytes, body).await {
-            Ok(()) => {
-                *self.last_delivery.lock().expect("no holder of this lock panics") = Instant::now();
-                self.progress.event(Event::Fetched { source: source.name().to_owned(), bytes: body.len() as u64 });
-                Some(Origin { source: index, form: source.form() })
-            }
-            Err(error) => {
-                self.failed(index, &error, attempts);
-                None
-            }
-        }
+    /// The sources that may still deliver this object in some round.
+    fn askable(&self, attempts: &Attempts) -> impl Iterator<Item = usize> {
+        (0..self.sources.len()).filter(|&index| !self.sources[index].dropped() && !attempts.is_hopeless(index))
     }
 
     fn failed(&self, index: usize, error: &store::Error, attempts: &mut Attempts) {
         let source = &self.sources[index];
         match error.kind {
-            ErrorKind::NotFound | ErrorKind::Denied => attempts.missing(index),
+            ErrorKind::NotFound | ErrorKind::Denied => attempts.missing(index, source.remembers_absence().min(self.settings.max_wait)),
             // The size comes from the signed manifest: a longer body cannot be right.
             ErrorKind::TooLarge => {
                 attempts.wrong(index);
@@ -261,13 +271,14 @@ impl Sources {
 
     /// Whether another round can succeed.
     fn check_hope(&self, want: &Want, attempts: &Attempts) -> Result<(), Exhausted> {
-        let mut askable = (0..self.sources.len()).filter(|&index| !self.sources[index].dropped());
-        if askable.all(|index| attempts.is_hopeless(index)) {
+        if self.askable(attempts).next().is_none() {
             let (key, lines) = (want.framed.key.to_string(), self.lines(attempts));
             return Err(if attempts.any_wrong() { Exhausted::Wrong { key, lines } } else { Exhausted::Missing { key, lines } });
         }
-        let waited = self.last_delivery.lock().expect("no holder of this lock panics").elapsed();
-        if waited >= self.settings.max_wait {
+        // "Absent" is an answer: who gives it is not silent.
+        let answered = attempts.all_wait_until(self.askable(attempts)).is_some();
+        let waited = self.deliveries.lock().expect("no holder of this lock panics").last.elapsed();
+        if waited >= self.settings.max_wait && !answered {
             return Err(Exhausted::Silent { waited: Duration::from_secs(waited.as_secs()), lines: self.lines(attempts) });
         }
         Ok(())

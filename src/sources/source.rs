@@ -64,6 +64,7 @@ struct Tally {
     rests_until: Option<Instant>,
     /// How long the next rest is.
     next_rest: Duration,
+    last_delivery: Option<Instant>,
 }
 
 impl Tally {
@@ -80,7 +81,7 @@ impl Tally {
 impl Source {
     pub(super) fn new(store: DynReadStore, form: Form) -> Self {
         let report = Report { source: store.name().to_owned(), ..Report::default() };
-        let tally = Mutex::new(Tally { report, rests_until: None, next_rest: REST_AFTER_FAILURE });
+        let tally = Mutex::new(Tally { report, rests_until: None, next_rest: REST_AFTER_FAILURE, last_delivery: None });
         Self { store, form, in_flight: AtomicUsize::new(0), dropped: AtomicBool::new(false), tally }
     }
 
@@ -108,18 +109,45 @@ impl Source {
         self.with_tally(|tally| tally.rests_until.is_some_and(|until| Instant::now() < until))
     }
 
+    /// Whether it has not delivered anything since it failed.
+    pub(super) fn on_probation(&self) -> bool {
+        self.with_tally(|tally| tally.next_rest > REST_AFTER_FAILURE)
+    }
+
+    /// How long ago it delivered something, if ever.
+    pub(super) fn since_delivery(&self) -> Option<Duration> {
+        self.with_tally(|tally| tally.last_delivery.map(|time| time.elapsed()))
+    }
+
+    /// For how long its "absent" may be an old answer.
+    pub(super) fn remembers_absence(&self) -> Duration {
+        self.store.remembers_absence()
+    }
+
+    /// Says that another source delivered what this one was asked for long before.
+    pub(super) fn stalled(&self, reason: &str) {
+        self.with_tally(|tally| {
+            tally.report.errors += 1;
+            tally.report.last_error = Some(reason.to_owned());
+            tally.rest();
+        });
+    }
+
     pub(super) fn report(&self) -> Report {
         self.with_tally(|tally| tally.report.clone())
     }
 
-    pub(super) async fn get(&self, key: &ObjectKey, max_bytes: u64, body: &mut Vec<u8>) -> Result<(), store::Error> {
+    /// Reads an object and says how long that took.
+    pub(super) async fn get(&self, key: &ObjectKey, max_bytes: u64, body: &mut Vec<u8>) -> Result<Duration, store::Error> {
         let _busy = Busy::new(&self.in_flight);
+        let begin = Instant::now();
         let outcome = self.store.get_into(key, max_bytes, body).await;
         self.with_tally(|tally| match &outcome {
             Ok(()) => {
                 tally.report.objects += 1;
                 tally.report.bytes += body.len() as u64;
                 (tally.rests_until, tally.next_rest) = (None, REST_AFTER_FAILURE);
+                tally.last_delivery = Some(Instant::now());
             }
             Err(error) => {
                 tally.report.errors += 1;
@@ -129,7 +157,7 @@ impl Source {
                 }
             }
         });
-        outcome
+        outcome.map(|()| begin.elapsed())
     }
 
     /// Counts a wrong body and says how many there were.

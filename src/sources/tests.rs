@@ -70,14 +70,161 @@ async fn a_source_with_three_strikes_is_not_asked_again_unless_it_is_the_last() 
     assert_eq!(alone.reports()[0].strikes, 10, "each chunk is asked for twice");
 }
 
-// NW-06, NW-08
+// NW-06
 #[tokio::test(start_paused = true)]
-async fn an_object_that_no_source_has_is_missing_after_asking_each_twice() {
+async fn an_object_that_no_source_has_is_missing_when_each_has_said_so() {
     let (row, _) = hole_free_row(CONTENT);
-    let empty = Arc::new(RecordStore::new(memory("empty", &[])));
-    let (sources, _) = as_one(vec![Arc::clone(&empty) as DynReadStore]);
+    let (one, other) = (Arc::new(RecordStore::new(memory("one", &[]))), Arc::new(RecordStore::new(memory("other", &[]))));
+    let (sources, _) = as_one(vec![Arc::clone(&one) as DynReadStore, Arc::clone(&other) as DynReadStore]);
     assert!(matches!(sources.chunk(row, CONTENT.len() as u32).await, Err(Exhausted::Missing { .. })));
-    assert_eq!(empty.calls().len(), 2);
+    assert_eq!((one.calls().len(), other.calls().len()), (1, 1));
+}
+
+/// A store behind a cache that remembers "absent" for 15 s.
+#[derive(Debug)]
+struct Cached(Arc<RecordStore<MemoryStore>>);
+
+#[async_trait::async_trait]
+impl store::ReadStore for Cached {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn remembers_absence(&self) -> Duration {
+        Duration::from_secs(15)
+    }
+
+    async fn get_into(&self, key: &ObjectKey, max_bytes: u64, into: &mut Vec<u8>) -> Result<(), store::Error> {
+        self.0.get_into(key, max_bytes, into).await
+    }
+}
+
+fn denied_until(seconds: u64, begin: Instant) -> impl Fn(&store::Call) -> Option<Fault> + Send + Sync {
+    move |_| (begin.elapsed() < Duration::from_secs(seconds)).then_some(Fault::Fail(ErrorKind::Denied))
+}
+
+// NW-07, NW-08
+#[tokio::test(start_paused = true)]
+async fn a_cache_that_remembers_an_old_absence_is_asked_again_when_it_has_forgotten() {
+    let (row, frame) = hole_free_row(CONTENT);
+    let key = key::chunk(&Hash::of(&frame));
+    let begin = Instant::now();
+    let cached = Arc::new(RecordStore::new(memory("cached", &[(&key, &frame)])).with_faults(denied_until(10, begin)));
+    let other = Arc::new(RecordStore::new(memory("other", &[])));
+    let (sources, _) = as_one(vec![Arc::new(Cached(Arc::clone(&cached))), Arc::clone(&other) as DynReadStore]);
+    assert_eq!(sources.chunk(row, CONTENT.len() as u32).await.unwrap(), CONTENT);
+    assert!((15..16).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
+    assert_eq!((cached.calls().len(), other.calls().len()), (2, 1));
+}
+
+// NW-08
+#[tokio::test(start_paused = true)]
+async fn an_absence_that_lasts_is_believed_the_second_time() {
+    let (row, _) = hole_free_row(CONTENT);
+    let begin = Instant::now();
+    let cached = Arc::new(RecordStore::new(memory("cached", &[])));
+    let (sources, _) = as_one(vec![Arc::new(Cached(Arc::clone(&cached)))]);
+    assert!(matches!(sources.chunk(row, CONTENT.len() as u32).await, Err(Exhausted::Missing { .. })));
+    assert_eq!((cached.calls().len(), begin.elapsed().as_secs()), (2, 15));
+}
+
+// HM-05, NW-02
+#[tokio::test(start_paused = true)]
+async fn a_source_that_falls_silent_costs_seconds_and_then_gets_one_request_at_a_time() {
+    let (row, frame) = hole_free_row(CONTENT);
+    let key = key::chunk(&Hash::of(&frame));
+    let hour = Duration::from_secs(3600);
+    let silent = Arc::new(RecordStore::new(memory("silent", &[(&key, &frame)])).with_faults(move |_| Some(Fault::Delay(hour))));
+    let honest = Arc::new(memory("honest", &[(&key, &frame)]));
+    let (sources, _) = as_one(vec![Arc::clone(&silent) as DynReadStore, honest]);
+    let begin = Instant::now();
+    let chunks = (0..16).map(|_| sources.chunk(row, CONTENT.len() as u32));
+    let found = futures::future::join_all(chunks).await;
+    assert!(found.into_iter().all(|chunk| chunk.unwrap() == CONTENT));
+    assert!(begin.elapsed() < Duration::from_secs(6), "{:?}", begin.elapsed());
+    let asked = silent.calls().len();
+    assert!(asked <= 9, "{asked} requests to a source that never answers");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    futures::future::join_all((0..16).map(|_| sources.chunk(row, CONTENT.len() as u32))).await;
+    assert_eq!(silent.calls().len(), asked + 1, "its rest is over: one request shows that it is still silent");
+    assert_eq!(sources.reports()[1].objects, 32);
+}
+
+// HM-05
+#[tokio::test(start_paused = true)]
+async fn where_most_sources_fall_silent_the_one_that_delivers_is_asked_as_the_second() {
+    let (row, frame) = hole_free_row(CONTENT);
+    let key = key::chunk(&Hash::of(&frame));
+    let hour = Duration::from_secs(3600);
+    let silent = |name| -> DynReadStore { Arc::new(RecordStore::new(memory(name, &[])).with_faults(move |_| Some(Fault::Delay(hour)))) };
+    let honest = Arc::new(memory("honest", &[(&key, &frame)]));
+    let (sources, _) = as_one(vec![silent("one"), silent("two"), silent("three"), silent("four"), honest]);
+    let begin = Instant::now();
+    let found = futures::future::join_all((0..8).map(|_| sources.chunk(row, CONTENT.len() as u32))).await;
+    assert!(found.into_iter().all(|chunk| chunk.unwrap() == CONTENT));
+    assert!(begin.elapsed() < Duration::from_secs(6), "{:?}", begin.elapsed());
+}
+
+// HM-05
+#[tokio::test(start_paused = true)]
+async fn the_second_source_may_fail_and_the_first_deliver_after_all() {
+    let (row, frame) = hole_free_row(CONTENT);
+    let key = key::chunk(&Hash::of(&frame));
+    let slow = memory("slow", &[(&key, &frame)]);
+    let slow = RecordStore::new(slow).with_faults(|_| Some(Fault::Delay(Duration::from_secs(20))));
+    let lacks = Arc::new(RecordStore::new(memory("lacks", &[])));
+    let (sources, _) = as_one(vec![Arc::new(slow), Arc::clone(&lacks) as DynReadStore]);
+    let begin = Instant::now();
+    assert_eq!(sources.chunk(row, CONTENT.len() as u32).await.unwrap(), CONTENT);
+    assert_eq!((begin.elapsed().as_secs(), lacks.calls().len()), (20, 1));
+}
+
+// HM-05: a line that is slow for all is not asked for everything twice
+#[tokio::test(start_paused = true)]
+async fn what_is_slow_everywhere_is_not_asked_for_twice() {
+    let (row, frame) = hole_free_row(CONTENT);
+    let key = key::chunk(&Hash::of(&frame));
+    let slow =
+        |name| Arc::new(RecordStore::new(memory(name, &[(&key, &frame)])).with_faults(|_| Some(Fault::Delay(Duration::from_secs(9)))));
+    let (one, other) = (slow("one"), slow("other"));
+    let (sources, _) = as_one(vec![Arc::clone(&one) as DynReadStore, Arc::clone(&other) as DynReadStore]);
+    for _ in 0..20 {
+        sources.chunk(row, CONTENT.len() as u32).await.unwrap();
+    }
+    assert!(one.calls().len() + other.calls().len() <= 21, "{} and {}", one.calls().len(), other.calls().len());
+}
+
+/// Whether the call with this number fails: one in a hundred, always the same ones.
+fn fails(seed: u64, call: usize) -> bool {
+    let digest = Hash::of(&[seed.to_le_bytes(), (call as u64).to_le_bytes()].concat());
+    u16::from_le_bytes([digest.as_bytes()[0], digest.as_bytes()[1]]) < u16::MAX / 100
+}
+
+// NW-16
+#[tokio::test(start_paused = true)]
+async fn one_failure_in_a_hundred_costs_one_request_in_a_hundred() {
+    const CHUNKS: usize = 100_000;
+    const LANES: usize = 16;
+    let keys: Vec<ObjectKey> = (0..1_000_u32).map(|n| key::chunk(&Hash::of(&n.to_le_bytes()))).collect();
+    let objects: Vec<_> = keys.iter().map(|key| (key, &b"body"[..])).collect();
+    let kinds = [ErrorKind::Interrupted, ErrorKind::Unreachable, ErrorKind::Unavailable { retry_after: None }];
+    let flaky = |name, seed| {
+        let fault = move |call: &store::Call| fails(seed, call.index).then(|| Fault::Fail(kinds[call.index % kinds.len()]));
+        Arc::new(RecordStore::new(memory(name, &objects)).with_faults(fault))
+    };
+    let (one, other) = (flaky("one", 1), flaky("other", 2));
+    let (sources, _) = as_one(vec![Arc::clone(&one) as DynReadStore, Arc::clone(&other) as DynReadStore]);
+    let lane = async |lane: usize| {
+        let mut body = Vec::new();
+        for chunk in (lane..CHUNKS).step_by(LANES) {
+            let want = Want::plain(keys[chunk % keys.len()].clone(), 4);
+            sources.fetch(&want, &mut Attempts::default(), &mut body).await.unwrap();
+            assert_eq!(body, b"body");
+        }
+    };
+    futures::future::join_all((0..LANES).map(lane)).await;
+    let requests = one.calls().len() + other.calls().len();
+    assert!((CHUNKS + CHUNKS / 200..CHUNKS + CHUNKS / 20).contains(&requests), "{requests} requests for {CHUNKS} chunks");
 }
 
 // NW-01, NW-05

@@ -46,6 +46,12 @@ pub trait ReadStore: Debug + Send + Sync + 'static {
     /// [`ErrorKind::Interrupted`] when it ended early; `into` then holds nothing of use.
     async fn get_into(&self, key: &ObjectKey, max_bytes: u64, into: &mut Vec<u8>) -> Result<(), Error>;
 
+    /// For how long after an object was stored this store may still say that it is absent, because something on the way to it
+    /// remembers an older answer.
+    fn remembers_absence(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Reads a whole object of at most `max_bytes`.
     ///
     /// # Errors
@@ -217,6 +223,10 @@ impl<S: ReadStore + ?Sized> ReadStore for Arc<S> {
 
     async fn get_into(&self, key: &ObjectKey, max_bytes: u64, into: &mut Vec<u8>) -> Result<(), Error> {
         (**self).get_into(key, max_bytes, into).await
+    }
+
+    fn remembers_absence(&self) -> Duration {
+        (**self).remembers_absence()
     }
 }
 

@@ -163,6 +163,10 @@ impl Pending<'_> {
 
 #[async_trait]
 impl<S: ReadStore> ReadStore for RecordStore<S> {
+    fn remembers_absence(&self) -> Duration {
+        self.inner.remembers_absence()
+    }
+
     fn name(&self) -> &str {
         self.inner.name()
     }

@@ -31,6 +31,18 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
+    /// The same, with as many pauses as fit into `wait`, chance left aside.
+    #[must_use]
+    pub fn within(self, wait: Duration) -> Self {
+        let pauses = std::iter::successors(Some(self.first_pause), |pause| Some((*pause * 2).min(self.longest_pause)));
+        let ends = pauses.scan(Duration::ZERO, |end, pause| {
+            *end += pause;
+            Some(*end)
+        });
+        let fitting = ends.take(self.max_attempts.saturating_sub(1)).take_while(|end| *end <= wait).count();
+        Self { max_attempts: 1 + fitting, ..self }
+    }
+
     fn patience(&self) -> Patience {
         let pauses = ExponentialBuilder::new()
             .with_min_delay(self.first_pause)
@@ -77,6 +89,10 @@ impl<S> RetryStore<S> {
 
 #[async_trait]
 impl<S: ReadStore> ReadStore for RetryStore<S> {
+    fn remembers_absence(&self) -> Duration {
+        self.inner.remembers_absence()
+    }
+
     fn name(&self) -> &str {
         self.inner.name()
     }
@@ -179,6 +195,12 @@ mod tests {
     async fn conforms() {
         let inner = MemoryStore::new("memory");
         conformance::run_write(|| Arc::new(RetryStore::new(inner.clone(), policy(2)))).await;
+    }
+
+    #[test]
+    fn no_more_pauses_than_fit_into_a_wait() {
+        let attempts = |wait| RetryPolicy::default().within(Duration::from_millis(wait)).max_attempts;
+        assert_eq!([0, 199, 200, 1_000, 1_400, 24 * 3_600_000].map(attempts), [1, 1, 2, 3, 4, 8]);
     }
 
     // NW-05

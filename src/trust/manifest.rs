@@ -62,6 +62,12 @@ impl ManifestDefect {
     pub const fn is_of_the_source(&self) -> bool {
         matches!(self, Self::OtherBytes { .. })
     }
+
+    /// Whether a newer release may read it: then nobody made a mistake.
+    #[must_use]
+    pub fn is_of_a_newer_release(&self) -> bool {
+        matches!(self, Self::Invalid { source, .. } if matches!(**source, ManifestError::NewerFormat { .. }))
+    }
 }
 
 /// Reads a stored manifest that `head` names as `which`. Not a byte is parsed before length and hash are those that were signed.

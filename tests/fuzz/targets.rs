@@ -33,10 +33,10 @@ use qsync::{
 };
 
 /// A check, which says whether the input was read.
-pub type Check = fn(&[u8]) -> bool;
+pub(crate) type Check = fn(&[u8]) -> bool;
 
 /// Every check by the name of its fuzzer and of its corpus.
-pub const ALL: &[(&str, Check)] = &[
+pub(crate) const ALL: &[(&str, Check)] = &[
     ("manifest", manifest),
     ("stored_manifest", stored_manifest),
     ("head", payload::<Head>),
@@ -52,7 +52,7 @@ pub const ALL: &[(&str, Check)] = &[
 ];
 
 /// Runs the check of that name.
-pub fn run(name: &str, input: &[u8]) -> bool {
+pub(crate) fn run(name: &str, input: &[u8]) -> bool {
     let (_, check) = ALL.iter().find(|(known, _)| *known == name).expect("a fuzzer has the name of a check");
     check(input)
 }

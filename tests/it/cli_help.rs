@@ -98,7 +98,7 @@ fn the_manual_has_a_page_for_the_whole_and_one_for_each_command() {
     }
     let restore = std::fs::read_to_string(home.path().join("deep/pages/qsync-restore.1")).unwrap();
     assert!(restore.contains(".SH EXAMPLES\n.nf\n  qsync restore "), "{restore}");
-    assert!(restore.contains("QSYNC_MEMORY") && restore.contains(".TH qsync\\-restore 1"), "{restore}");
+    assert!(restore.contains("QSYNC_MEMORY") && restore.contains(".TH qsync-restore 1"), "{restore}");
     std::fs::write(home.path().join("file"), "").unwrap();
     let refused = Qsync::at_home(home.path(), &["man", "file"]).fails_with(1);
     assert!(refused.contains("cannot write manual pages to file"), "{refused}");

@@ -11,8 +11,8 @@ use serde_json::Value;
 use crate::support::{
     CHANNEL, World,
     command::Qsync,
+    evil::{Answer, EvilMirror},
     tree::{self, CHUNK},
-    web::{Answer, Web},
 };
 
 /// A world with two snapshots, and the lengths of the chunks that the second one added to the store.
@@ -73,7 +73,7 @@ fn the_way_back_fetches_what_was_removed() {
 #[test]
 fn no_chunk_and_no_list_that_both_share_is_asked_for() {
     let (world, pin, _) = changed();
-    let web = Web::start(world.store(), |_| Answer::Whole);
+    let web = EvilMirror::start(world.store(), |_| Answer::Whole);
     diff(&world, &pin, &web.url, &[&format!("{CHANNEL}@1")]).summary();
     let lists = web.asked_below("lists/");
     assert_eq!((web.chunks_asked().len(), lists.len()), (0, 2), "{lists:?}");

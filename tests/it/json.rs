@@ -167,6 +167,8 @@ fn verify(printed: &mut Printed, world: &World) {
     printed.run("verify", verify());
     tree::flip(&world.target().join("text"), 0);
     assert_eq!(printed.run("verify", verify())["code"], "corrupt");
+    fs::write(world.target().join("text"), "another length").unwrap();
+    assert_eq!(printed.run("verify", verify().args(["--repair", "--from"]).arg(world.store()))["defects"], 0);
 }
 
 fn configure(printed: &mut Printed, world: &World) {

@@ -10,8 +10,9 @@ use std::{
 use crate::support::{
     CHANNEL, World,
     command::Qsync,
-    database, tree,
-    web::{Answer, Web},
+    database,
+    evil::{Answer, EvilMirror},
+    tree,
 };
 
 fn mirror_dir(world: &World) -> PathBuf {
@@ -59,7 +60,7 @@ fn what_is_restored_from_a_mirror_is_the_original_and_a_second_run_copies_nothin
 #[test]
 fn only_what_changed_is_fetched_the_next_time() {
     let (world, pin) = World::published();
-    let web = Web::start(world.store(), |_| Answer::Whole);
+    let web = EvilMirror::start(world.store(), |_| Answer::Whole);
     mirror(&world, &pin, &[&web.url]).summary();
     assert_eq!(web.chunks_asked().len(), world.chunks().len());
     tree::write(&world.path("data/nested/new"), 3 * tree::CHUNK);
@@ -115,7 +116,10 @@ fn a_mirror_that_is_ahead_is_left_alone_and_it_says_so() {
 fn a_mirror_that_is_killed_shows_nothing_and_the_next_run_completes_it() {
     let (world, pin) = World::published();
     let slow =
-        Web::start(world.store(), |key| if key.starts_with("chunks/") { Answer::After(Duration::from_millis(30)) } else { Answer::Whole });
+        EvilMirror::start(
+            world.store(),
+            |key| if key.starts_with("chunks/") { Answer::After(Duration::from_millis(30)) } else { Answer::Whole },
+        );
     let half = world.chunks().len() / 2;
     let mut child = mirror(&world, &pin, &[&slow.url]).spawn_quietly();
     while slow.chunks_asked().len() < half {

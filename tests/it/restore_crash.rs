@@ -10,9 +10,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::support::{
     CHANNEL, World,
     command::{Qsync, text},
+    evil::{Answer, EvilMirror},
     trace::{CALLS, can_trace, injected},
     tree,
-    web::{Answer, Web},
 };
 
 /// A published snapshot with a list, a hole, an empty directory and some small files; and its pin.
@@ -31,14 +31,14 @@ fn small() -> (World, String) {
 }
 
 /// A snapshot of `chunks` chunks behind a server that sends each after a pause.
-fn slow(chunks: u64, pause: Duration) -> (World, String, Web) {
+fn slow(chunks: u64, pause: Duration) -> (World, String, EvilMirror) {
     let world = World::new();
     fs::create_dir_all(world.path("data")).unwrap();
     tree::write(&world.path("data/000001.sst"), chunks * tree::CHUNK);
     let pin = world.init();
     world.publish(&world.path("data"), 1);
     let answer = move |key: &str| if key.starts_with("chunks/") { Answer::After(pause) } else { Answer::Whole };
-    let web = Web::start(world.store(), answer);
+    let web = EvilMirror::start(world.store(), answer);
     (world, pin, web)
 }
 

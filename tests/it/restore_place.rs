@@ -11,8 +11,8 @@ use std::{
 use crate::support::{
     World,
     command::text,
+    evil::{Answer, EvilMirror},
     tree,
-    web::{Answer, Web},
 };
 
 /// What every script begins with: `restore` restores into `$TARGET` and takes more arguments.
@@ -24,7 +24,7 @@ is_gone() { test ! -e "$1" || { echo "$1 is there"; exit 99; }; }
 "#;
 
 /// Whether namespaces with mounts can be made here; says so in words where not.
-fn can_mount() -> bool {
+pub(crate) fn can_mount() -> bool {
     let works = Command::new("unshare").args(["-Urm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]).output();
     let works = works.is_ok_and(|output| output.status.success());
     if !works {
@@ -33,11 +33,28 @@ fn can_mount() -> bool {
     works
 }
 
+/// Whether this user may mount a disk image and make a file system on it that shares blocks between files; says so in words where not.
+fn can_mount_images() -> bool {
+    let try_it = "truncate -s 120M /tmp/i && mkfs.btrfs -q /tmp/i && mount -o loop /tmp/i /mnt";
+    let works = Command::new("unshare").args(["-m", "sh", "-ec", &format!("mount -t tmpfs tmpfs /tmp; {try_it}")]).output();
+    let works = works.is_ok_and(|output| output.status.success());
+    if !works {
+        eprintln!("btrfs in a disk image is not possible here: NOT tested");
+    }
+    works
+}
+
 /// Runs a script in a namespace of its own; it must succeed.
 #[track_caller]
-fn run(world: &World, pin: &str, source: &str, script: &str) -> Output {
+pub(crate) fn run(world: &World, pin: &str, source: &str, script: &str) -> Output {
+    run_in("-Urm", world, pin, source, script)
+}
+
+/// The same with the flags that `unshare` gets.
+#[track_caller]
+fn run_in(namespaces: &str, world: &World, pin: &str, source: &str, script: &str) -> Output {
     let output = Command::new("unshare")
-        .args(["-Urm", "sh", "-euc", &format!("{PRELUDE}\n{script}")])
+        .args([namespaces, "sh", "-euc", &format!("{PRELUDE}\n{script}")])
         .env("QSYNC", env!("CARGO_BIN_EXE_qsync"))
         .env("QSYNC_STATE_DIR", world.path("operator-state"))
         .env("QSYNC_CONFIG", "/dev/null")
@@ -168,6 +185,56 @@ fn a_disk_that_is_too_small_is_refused_before_the_first_byte() {
     assert!(stderr.contains("are free") && stderr.contains("more files"), "{stderr}");
 }
 
+// ST-01
+#[test]
+fn an_update_needs_no_room_for_the_tables_that_it_links() {
+    if !can_mount() {
+        return;
+    }
+    let (world, pin) = published();
+    tree::write(&world.path("data/db/000003.sst"), 3 * tree::CHUNK);
+    world.publish(&world.path("data"), 2);
+    fs::create_dir(world.target()).unwrap();
+    let script = r#"
+        mount -t tmpfs -o size=40m tmpfs "$TARGET"
+        "$QSYNC" restore demo/generic@1 --trust "$PIN" --from "$STORE" --to "$TARGET"
+        # A second copy of 24 MiB does not fit.
+        ends_with 14 restore --replace --keep-old
+        ends_with 14 restore --replace --rehash
+        is_gone "$INSIDE"; is_gone "$TARGET/db/000003.sst"
+        restore --replace
+        diff -r "$DATA" "$TARGET"
+        "$QSYNC" verify "$TARGET"
+    "#;
+    run(&world, &pin, world.store().to_str().unwrap(), script);
+}
+
+// ST-10: the other way round; a file system that can what others cannot
+#[test]
+fn where_files_can_share_blocks_a_kept_database_costs_no_second_copy() {
+    if !can_mount_images() {
+        return;
+    }
+    let (world, pin) = published();
+    tree::write(&world.path("data/db/table_00"), 50 * tree::CHUNK);
+    world.publish(&world.path("data"), 2);
+    tree::flip(&world.path("data/db/table_00"), 30 * tree::CHUNK + 7);
+    world.publish(&world.path("data"), 3);
+    fs::create_dir(world.target()).unwrap();
+    fs::create_dir(world.path("disk")).unwrap();
+    let script = r#"
+        truncate -s 300M "$PARENT/disk/image"; mkfs.btrfs -q "$PARENT/disk/image"; mount -o loop "$PARENT/disk/image" "$TARGET"
+        "$QSYNC" restore demo/generic@2 --trust "$PIN" --from "$STORE" --to "$TARGET"
+        sync -f "$TARGET"; before=$(df -k --output=used "$TARGET" | tail -n 1)
+        restore --replace --keep-old
+        sync -f "$TARGET"; after=$(df -k --output=used "$TARGET" | tail -n 1)
+        diff -r -x '*.qsync-old-*' "$DATA" "$TARGET"
+        "$QSYNC" verify "$TARGET"
+        test $((after - before)) -lt 8192 || { echo "$((after - before)) KiB more are used"; exit 99; }
+    "#;
+    run_in("-m", &world, &pin, world.store().to_str().unwrap(), script);
+}
+
 // ST-02
 #[test]
 fn a_disk_that_somebody_fills_meanwhile_ends_the_run_and_the_next_goes_on() {
@@ -177,7 +244,7 @@ fn a_disk_that_somebody_fills_meanwhile_ends_the_run_and_the_next_goes_on() {
     let (world, pin) = published();
     fs::create_dir(world.target()).unwrap();
     let pause = std::time::Duration::from_millis(700);
-    let slow = Web::start(world.store(), move |key| if key.starts_with("chunks/") { Answer::After(pause) } else { Answer::Whole });
+    let slow = EvilMirror::start(world.store(), move |key| if key.starts_with("chunks/") { Answer::After(pause) } else { Answer::Whole });
     let script = r#"
         mount -t tmpfs -o size=40m tmpfs "$TARGET"
         restore & run=$!

@@ -13,9 +13,9 @@ use serde_json::Value;
 
 use crate::support::{
     CHANNEL, World, database,
+    evil::{Answer, EvilMirror},
     trace::{can_trace, injected},
     tree,
-    web::{Answer, Web},
 };
 
 /// A database like RocksDB's, published at height 1 and restored; and its pin.
@@ -56,11 +56,12 @@ fn count(summary: &Value, field: &str) -> u64 {
     summary[field].as_u64().unwrap_or_else(|| panic!("{field} of {summary}"))
 }
 
-/// Every byte of a finished run came from somewhere, and is counted there once.
+/// Every byte of a finished run came from somewhere, and is counted there once; holes that were there count as reused.
 #[track_caller]
 fn assert_accounted(summary: &Value) {
-    let parts = ["reused_bytes", "written_bytes", "hole_bytes"].map(|part| count(summary, part));
-    assert_eq!(parts.iter().sum::<u64>(), count(summary, "bytes"), "{summary}");
+    let (bytes, holes) = (count(summary, "bytes"), count(summary, "hole_bytes"));
+    let brought = count(summary, "reused_bytes") + count(summary, "written_bytes");
+    assert!((bytes - holes..=bytes).contains(&brought), "{summary}");
 }
 
 fn inode(path: &Path) -> u64 {
@@ -80,7 +81,7 @@ fn an_update_fetches_what_is_new_and_links_the_tables_that_are_not() {
     let (table, log) = (world.target().join("db/000001.sst"), world.target().join("db/000003.log"));
     let (table_inode, log_inode) = (inode(&table), inode(&log));
     let new = an_hour_later(&world);
-    let web = Web::start(world.store(), |_| Answer::Whole);
+    let web = EvilMirror::start(world.store(), |_| Answer::Whole);
     let would = world.restore_from(&web.url, &pin).args(["--replace", "--dry-run"]).summary();
     let summary = world.restore_from(&web.url, &pin).arg("--replace").summary();
     tree::assert_same(&world.path("data"), &world.target());
@@ -108,7 +109,7 @@ fn the_update_of_a_parity_db_fetches_the_chunks_that_changed() {
     database::write_parity_db(&world.path("data"), 0..100, 1);
     world.publish(&world.path("data"), 2);
     let new = world.chunks().iter().filter(|chunk| !before.contains(chunk)).count();
-    let web = Web::start(world.store(), |_| Answer::Whole);
+    let web = EvilMirror::start(world.store(), |_| Answer::Whole);
     let summary = world.restore_from(&web.url, &pin).arg("--replace").summary();
     tree::assert_same(&world.path("data"), &world.target());
     assert_accounted(&summary);
@@ -121,7 +122,7 @@ fn a_database_that_is_kept_shares_no_file_with_the_new_one() {
     let (world, pin) = restored();
     let before = tree::snapshot(&world.target());
     let new = an_hour_later(&world);
-    let web = Web::start(world.store(), |_| Answer::Whole);
+    let web = EvilMirror::start(world.store(), |_| Answer::Whole);
     let summary = world.restore_from(&web.url, &pin).args(["--replace", "--keep-old"]).summary();
     tree::assert_same(&world.path("data"), &world.target());
     assert_eq!(web.chunks_asked().len(), new.len(), "{summary}");
@@ -158,7 +159,7 @@ fn a_table_that_was_changed_and_given_its_old_time_is_found_by_verify_and_rehash
     an_hour_later(&world);
     world.restore_command(&pin).arg("--replace").summary();
     world.operator().arg("verify").arg(world.target()).fails_with(13);
-    let web = Web::start(world.store(), |_| Answer::Whole);
+    let web = EvilMirror::start(world.store(), |_| Answer::Whole);
     world.restore_from(&web.url, &pin).args(["--replace", "--rehash"]).summary();
     assert_eq!(web.chunks_asked().len(), 1);
     tree::assert_same(&world.path("data"), &world.target());
@@ -239,23 +240,31 @@ fn an_update_killed_at_any_call_that_writes_leaves_one_of_both_databases_and_is_
         restore.arg(world.store()).arg("--to").arg(world.target()).summary();
         assert_eq!(tree::snapshot(&world.target()), old);
     };
+    // Each thread counts its own calls, so that late ones are rarely reached.
+    let calls = [
+        ("?link,linkat", 1),
+        ("?unlink,unlinkat", 1),
+        ("?unlink,unlinkat", 2),
+        ("pwrite64", 2),
+        ("ftruncate", 1),
+        ("fsync,fdatasync", 2),
+        ("syncfs", 1),
+        ("?rename,?renameat,renameat2", 1),
+        ("?rename,?renameat,renameat2", 2),
+    ];
     let mut killed = 0;
-    for (calls, moments) in
-        [("?link,linkat", [1, 2]), ("?unlink,unlinkat", [1, 3]), ("pwrite64", [2, 9]), ("syncfs", [2, 4]), ("renameat2", [1, 2])]
-    {
-        for moment in moments {
-            let update = || world.restore_command(&pin).arg("--replace");
-            if injected(update(), calls, &format!("signal=KILL:when={moment}")).output().status.success() {
-                continue;
-            }
-            killed += 1;
-            let found = tree::snapshot(&world.target());
-            assert!(found == old || found == new, "{calls} {moment}: neither the old nor the new");
-            update().summary();
-            assert_eq!(tree::snapshot(&world.target()), new, "{calls} {moment}");
-            assert!(!world.staging().exists(), "{calls} {moment}");
-            back();
+    for (calls, moment) in calls {
+        let update = || world.restore_command(&pin).arg("--replace");
+        if injected(update(), calls, &format!("signal=KILL:when={moment}")).output().status.success() {
+            continue;
         }
+        killed += 1;
+        let found = tree::snapshot(&world.target());
+        assert!(found == old || found == new, "{calls} {moment}: neither the old nor the new");
+        update().summary();
+        assert_eq!(tree::snapshot(&world.target()), new, "{calls} {moment}");
+        assert!(!world.staging().exists(), "{calls} {moment}");
+        back();
     }
     assert!(killed >= 6, "only {killed} runs were killed");
 }
@@ -266,7 +275,7 @@ fn a_copy_of_the_database_as_a_seed_leaves_only_the_lists_to_be_fetched() {
     let copy = world.path("copy");
     database::copy_tree(&world.path("data"), &copy);
     let before = tree::snapshot(&copy);
-    let web = Web::start(world.store(), |_| Answer::Whole);
+    let web = EvilMirror::start(world.store(), |_| Answer::Whole);
     let seeded = |to: &str| {
         let restore = ["restore", CHANNEL, "--from", &web.url, "--trust", &pin, "--seed", copy.to_str().unwrap(), "--to"];
         world.operator().args(restore).arg(world.path(to)).summary()
@@ -310,7 +319,7 @@ fn links_and_fifos_in_a_seed_are_left_alone_with_a_warning() {
 fn seeds_that_cannot_be_meant_are_refused_before_anything_is_asked_for() {
     let (world, pin) = restored();
     an_hour_later(&world);
-    let web = Web::start(world.store(), |_| Answer::Silence);
+    let web = EvilMirror::start(world.store(), |_| Answer::Silence);
     let seeded = |seed: &Path| world.restore_from(&web.url, &pin).arg("--replace").arg("--seed").arg(seed).json_error(2);
     for (seed, why) in [
         (world.path("not-there"), "does not exist"),

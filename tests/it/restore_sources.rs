@@ -6,8 +6,9 @@ use std::{
 };
 
 use crate::support::{
-    World, tree,
-    web::{Answer, Web},
+    World,
+    evil::{Answer, EvilMirror},
+    tree,
 };
 
 /// A published snapshot of 40 chunks, and its pin.
@@ -21,8 +22,8 @@ fn published() -> (World, String) {
 }
 
 /// A server of the world's store that does this with chunks.
-fn web(world: &World, with_chunks: impl Fn() -> Answer + Send + Sync + 'static) -> Web {
-    Web::start(world.store(), move |key| if key.starts_with("chunks/") { with_chunks() } else { Answer::Whole })
+fn web(world: &World, with_chunks: impl Fn() -> Answer + Send + Sync + 'static) -> EvilMirror {
+    EvilMirror::start(world.store(), move |key| if key.starts_with("chunks/") { with_chunks() } else { Answer::Whole })
 }
 
 // P6, HM-01

@@ -5,8 +5,8 @@ use std::{fs, path::PathBuf, process::Command, time::Duration};
 use crate::support::{
     World,
     command::text,
+    evil::{Answer, EvilMirror},
     tree,
-    web::{Answer, Web},
 };
 
 /// A published snapshot of some dozen chunks, and its pin.
@@ -54,7 +54,7 @@ fn inodes_that_somebody_takes_meanwhile_end_the_run_and_the_next_goes_on() {
     let (world, pin) = published();
     fs::create_dir(world.target()).unwrap();
     let pause = Duration::from_millis(500);
-    let slow = Web::start(world.store(), move |key| if key.starts_with("chunks/") { Answer::After(pause) } else { Answer::Whole });
+    let slow = EvilMirror::start(world.store(), move |key| if key.starts_with("chunks/") { Answer::After(pause) } else { Answer::Whole });
     let script = r#"
         mount -t tmpfs -o size=80m,nr_inodes=80 tmpfs "$TARGET"
         "$@" & run=$!

@@ -15,8 +15,8 @@ use crate::{
         CHANNEL, World,
         command::{Qsync, text},
         database::copy_tree,
+        evil::{Answer, EvilMirror},
         tree,
-        web::{Answer, Web},
     },
 };
 
@@ -105,7 +105,7 @@ fn power_goes_on(kind: &str) {
 fn restores_survive(scene: &mut Scene) {
     let pause = Duration::from_millis(900);
     let answer = move |key: &str| if key.starts_with("chunks/") { Answer::After(pause) } else { Answer::Whole };
-    let slow = Web::start(scene.world.store(), answer);
+    let slow = EvilMirror::start(scene.world.store(), answer);
     let length = pause * 4;
     scene.cut_power(
         |scene| scene.restore(&slow.url),

@@ -53,7 +53,7 @@ pub(crate) enum Verb {
 impl Verb {
     /// Whether the same command goes on where an interrupted one ended.
     pub(crate) fn is_resumable(&self) -> bool {
-        matches!(self, Self::Publish(_) | Self::Restore(_) | Self::Mirror(_))
+        matches!(self, Self::Publish(_) | Self::Restore(_) | Self::Mirror(_)) || matches!(self, Self::Verify(args) if args.repairs())
     }
 
     /// Whether standard output is data, in a format of its own.

@@ -24,6 +24,7 @@ Examples:
   qsync restore kusama/pruned --from https://a.example/snap --to /srv/node/db
   qsync restore kusama/pruned@24187312 --from https://a.example/snap --from /mnt/usb/store --to /srv/node/db
   qsync restore kusama/pruned --to /srv/node/db --replace --chown polkadot:polkadot
+  qsync restore kusama/pruned --to /srv/node/db --in-place --yes
   qsync restore kusama/pruned --to /srv/node/db --dry-run
 ";
 
@@ -46,6 +47,10 @@ pub(crate) struct RestoreArgs {
     /// With --replace: keep the old database beside the new one
     #[arg(long, requires = "replace")]
     keep_old: bool,
+    /// Overwrite the database that is there, for disks without room for two: until it is complete there is neither the old one nor
+    /// the new one. Needs --yes where nobody can be asked
+    #[arg(long, conflicts_with_all = ["replace", "keep_old", "seed"])]
+    in_place: bool,
     /// Use the bytes of this directory where they are right, instead of fetching them; repeat for several
     #[arg(long, value_name = "DIR")]
     seed: Vec<PathBuf>,
@@ -92,8 +97,13 @@ pub(super) async fn run(args: RestoreArgs, context: &Context) -> Result<(), Fail
     Ok(())
 }
 
-/// Deleting a database that exists is confirmed first, on a terminal; elsewhere `--replace` says it all.
+/// Deleting a database that exists is confirmed first, on a terminal; elsewhere `--replace` says it all. Overwriting it needs a yes.
 fn confirm_replacement(args: &RestoreArgs) -> Result<(), Failure> {
+    if args.in_place && !args.dry_run && args.to.exists() {
+        let question =
+            format!("overwrite {} in place? Until that is complete it holds neither the old database nor the new one", args.to.display());
+        return ask::confirm(&question, args.yes);
+    }
     if !args.replace || args.keep_old || args.dry_run || !args.to.exists() {
         return Ok(());
     }
@@ -129,6 +139,9 @@ async fn options(args: RestoreArgs, context: &Context) -> Result<Options, Failur
 }
 
 fn existing(args: &RestoreArgs) -> Existing {
+    if args.in_place {
+        return Existing::InPlace;
+    }
     match (args.replace, args.keep_old) {
         (false, _) => Existing::Refuse,
         (true, false) => Existing::Replace,

@@ -1,4 +1,4 @@
-//! `qsync verify`: proves a restored directory again, offline.
+//! `qsync verify`: proves a restored directory again, offline, and repairs it from any source.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -7,15 +7,25 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::{
-    cli::{Code, context::Context, exit::Failure, output::stdout},
+    cli::{
+        Code,
+        context::Context,
+        env,
+        exit::Failure,
+        first_contact::introduced,
+        output::stdout,
+        values::{Pin, SnapshotRef, Span},
+    },
     disk::verify::Defect,
-    restore::verify::{self, Options, Summary},
+    restore::verify::{self, Checked, Options, Remote, Summary},
     types::Hash,
 };
 
 const EXAMPLES: &str = "\
 Examples:
   qsync verify /srv/node/db
+  qsync verify /srv/node/db --repair --from https://a.example/snap
+  qsync verify /srv/node/db kusama/pruned@24187312 --from https://a.example/snap
   qsync verify /srv/node/db --b3sums | b3sum -c
 ";
 
@@ -25,21 +35,47 @@ Examples:
 pub(crate) struct VerifyArgs {
     /// The directory that was restored
     dir: PathBuf,
+    /// The snapshot that it should be, for a directory that this machine did not restore: @latest, @HEIGHT or @b3:PREFIX. Needs --from
+    #[arg(value_name = "CHANNEL[@WHEN]")]
+    snapshot: Option<SnapshotRef>,
+    /// Fetch what is wrong or missing, and nothing else, and write it where it belongs. Needs --from
+    #[arg(long)]
+    repair: bool,
+    /// Source: a path, file://…, http(s)://… or a store's name; repeat for several, all are used at once
+    #[arg(long, value_name = "SOURCE")]
+    from: Vec<String>,
+    /// The repository to trust: b3: and 64 hex digits [default: what this machine trusts]
+    #[arg(long, value_name = "b3:ID")]
+    trust: Option<Pin>,
+    /// Empty the page cache of the files first, so that the disk is read and not the memory
+    #[arg(long)]
+    drop_cache: bool,
     /// Check the BLAKE3 of whole files too
     #[arg(long)]
     b3: bool,
     /// Print the BLAKE3 of every file for b3sum -c, and read no file
-    #[arg(long, conflicts_with = "b3")]
+    #[arg(long, conflicts_with_all = ["b3", "snapshot", "repair", "drop_cache"])]
     b3sums: bool,
     /// Threads that read and hash [default: all cores]
     #[arg(long, value_name = "COUNT")]
     threads: Option<usize>,
+    /// Memory for chunks in flight
+    #[arg(long, value_name = "SIZE", default_value = "192MiB")]
+    memory: ByteSize,
+    /// Give up after this long without any progress
+    #[arg(long, value_name = "TIME", default_value = "24h")]
+    max_wait: Span,
 }
 
 impl VerifyArgs {
     /// Whether it prints lines for b3sum instead of a result.
     pub(super) fn prints_data(&self) -> bool {
         self.b3sums
+    }
+
+    /// Whether the same command goes on where an interrupted one ended.
+    pub(super) fn repairs(&self) -> bool {
+        self.repair
     }
 }
 
@@ -56,9 +92,13 @@ enum Wrong<'a> {
 
 /// Verifies, and shows everything that is wrong.
 pub(super) async fn run(args: VerifyArgs, context: &Context) -> Result<(), Failure> {
+    let remote = remote(&args, context).await?;
     let options = Options {
         dir: args.dir,
         whole_files: args.b3,
+        drop_cache: args.drop_cache,
+        repair: args.repair,
+        remote,
         threads: context.threads(args.threads),
         state_dir: context.state_dir()?,
         fs: Arc::clone(&context.fs),
@@ -70,12 +110,36 @@ pub(super) async fn run(args: VerifyArgs, context: &Context) -> Result<(), Failu
         lines.iter().for_each(|line| stdout(format!("{line}\n").as_bytes()));
         return Ok(());
     }
-    let (found, defects) = verify::run(options).await?;
+    let pin = options.remote.as_ref().and_then(|remote| remote.pin);
+    let verify =
+        async |pin| verify::run(Options { remote: options.remote.clone().map(|remote| Remote { pin, ..remote }), ..options.clone() }).await;
+    let Checked { summary, defects, repaired } = introduced(context, pin, verify).await?;
     context.finish_progress();
+    for defect in &repaired {
+        context.output.item("repaired", &wrong(defect), |wrong| format!("repaired: {}", line(wrong)));
+    }
     for defect in &defects {
         context.output.item("defect", &wrong(defect), line);
     }
-    finish(&found, context)
+    finish(&summary, context)
+}
+
+/// Where to fetch from, when the command needs that.
+async fn remote(args: &VerifyArgs, context: &Context) -> Result<Option<Remote>, Failure> {
+    if !args.repair && args.snapshot.is_none() {
+        return Ok(None);
+    }
+    let configured = args.snapshot.as_ref().map(|snapshot| context.config.channel(&snapshot.channel));
+    let from = configured.as_ref().map_or(&[][..], |channel| &channel.from);
+    Ok(Some(Remote {
+        sources: context.sources(&env::list(args.from.clone(), "QSYNC_FROM", from)).await?,
+        snapshot: args.snapshot.clone().map(|snapshot| (snapshot.channel, snapshot.when)),
+        pin: args.trust.clone().or_else(|| configured.as_ref()?.trust.clone()).map(|pin| pin.0),
+        memory_bytes: args.memory.as_u64(),
+        max_wait_secs: args.max_wait.0.as_secs(),
+        home: env::home(),
+        now: context.now,
+    }))
 }
 
 /// The summary when everything is right, else the failure.
@@ -86,7 +150,10 @@ fn finish(found: &Summary, context: &Context) -> Result<(), Failure> {
     }
     context.output.item("result", found, text);
     let message = format!("{} does not match its snapshot in {} places", found.dir.display(), found.defects);
-    Err(Failure::new(Code::Corrupt, message).hint(format!("qsync restore {} --to {} --replace", found.channel, found.dir.display())))
+    let dir = found.dir.display();
+    Err(Failure::new(Code::Corrupt, message)
+        .hint(format!("qsync verify {dir} --repair --from SOURCE fetches what is wrong; what is not in the snapshot it leaves"))
+        .hint(format!("qsync restore {} --to {dir} --replace builds the newest snapshot anew", found.channel)))
 }
 
 fn wrong(defect: &Defect) -> Wrong<'_> {
@@ -119,7 +186,7 @@ fn line(wrong: &Wrong<'_>) -> String {
 fn text(found: &Summary) -> String {
     let verdict = if found.defects == 0 { "verified" } else { "NOT verified" };
     format!(
-        "{verdict}: {} {} in {}\n{} files, {}, {} chunks right, {} defects; {:.1} s\n",
+        "{verdict}: {} {} in {}\n{} files, {}, {} chunks right, {} defects; {} repaired, fetched {}; {:.1} s\n",
         found.channel,
         found.snapshot.short(),
         found.dir.display(),
@@ -127,6 +194,8 @@ fn text(found: &Summary) -> String {
         ByteSize(found.bytes),
         found.good_chunks,
         found.defects,
+        found.repaired,
+        ByteSize(found.fetched_bytes),
         found.seconds
     )
 }

@@ -133,6 +133,19 @@ impl MemoryFs {
         self.state().limit_bytes = bytes;
     }
 
+    /// Makes a directory a file system of its own, as far as [`super::Fs::sync_fs`] goes: syncing either leaves the other as it is.
+    /// Everything else is as before.
+    ///
+    /// # Errors
+    /// When there is no such directory.
+    pub fn separate(&self, dir: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        let ino = state.tree.find(dir)?;
+        state.tree.names(ino)?;
+        state.tree.separate.insert(ino);
+        Ok(())
+    }
+
     /// From now on one call writes at most `bytes`, as system calls may.
     pub fn shorten_writes(&self, bytes: usize) {
         self.state().longest_write = bytes.max(1);
@@ -228,8 +241,8 @@ impl MemoryFs {
         Space { free_bytes: total_bytes.saturating_sub(state.tree.used_bytes()), total_bytes, free_inodes: None }
     }
 
-    fn begin_watch(&self) -> MemoryWatch {
-        MemoryWatch { told: Mutex::new(self.state().lost_writes), fs: self.clone() }
+    fn begin_watch(&self, top: Ino) -> MemoryWatch {
+        MemoryWatch { told: Mutex::new(self.state().lost_writes), fs: self.clone(), top }
     }
 
     fn lock(&self, ino: Ino) -> Option<Box<dyn Lock>> {
@@ -277,13 +290,15 @@ impl Drop for MemoryLock {
 #[derive(Debug)]
 struct MemoryWatch {
     fs: MemoryFs,
+    /// The top of its file system.
+    top: Ino,
     told: Mutex<u64>,
 }
 
 impl Watch for MemoryWatch {
     fn sync(&self) -> io::Result<()> {
         self.fs.mutate(|state| {
-            state.tree.sync_everything();
+            state.tree.sync_file_system(self.top);
             let mut told = self.told.lock().expect("no holder of this lock panics");
             let before = std::mem::replace(&mut *told, state.lost_writes);
             if before < state.lost_writes { Err(Errno::IO.into()) } else { Ok(()) }

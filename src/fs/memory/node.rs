@@ -120,12 +120,15 @@ impl Node {
 pub(super) struct Tree {
     pub(super) nodes: BTreeMap<Ino, Node>,
     pub(super) unsynced: Vec<NameChange>,
+    /// Directories that are file systems of their own, as far as syncs go.
+    pub(super) separate: BTreeSet<Ino>,
     clock_ns: i128,
 }
 
 impl Tree {
     pub(super) fn new() -> Self {
-        let mut tree = Self { nodes: BTreeMap::new(), unsynced: Vec::new(), clock_ns: 1_000_000_000_000_000_000 };
+        let mut tree =
+            Self { nodes: BTreeMap::new(), unsynced: Vec::new(), separate: BTreeSet::new(), clock_ns: 1_000_000_000_000_000_000 };
         tree.add(empty_dir(), 0o755);
         tree
     }

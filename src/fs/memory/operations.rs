@@ -13,7 +13,7 @@ use super::{
     MemoryFs,
     file::MemoryFile,
     names::{NameChange, Place},
-    node::{Body, FileBody, Ino, Tree, empty_dir},
+    node::{Body, FileBody, Ino, ROOT, Tree, empty_dir},
 };
 use crate::{
     fs::{DirEntry, File, Fs, Kind, Lock, Open, Rename, Space, Stat, Watch},
@@ -138,14 +138,15 @@ impl Fs for MemoryFs {
     fn sync_fs(&self, path: &Path) -> io::Result<()> {
         self.mutate(|state| {
             state.tree.find(path)?;
-            state.tree.sync_everything();
+            let top = state.tree.file_system_of(path);
+            state.tree.sync_file_system(top);
             Ok(())
         })
     }
 
     fn watch(&self, path: &Path) -> io::Result<Option<Box<dyn Watch>>> {
-        self.look(|tree| tree.find(path).map(drop))?;
-        Ok(Some(Box::new(self.begin_watch())))
+        let top = self.look(|tree| tree.find(path).map(|_| tree.file_system_of(path)))?;
+        Ok(Some(Box::new(self.begin_watch(top))))
     }
 
     fn space(&self, path: &Path) -> io::Result<Space> {
@@ -221,15 +222,38 @@ impl Tree {
         }))
     }
 
-    pub(super) fn sync_everything(&mut self) {
-        let dirs: BTreeSet<Ino> = self.nodes.iter().filter(|(_, node)| node.kind() == Kind::Dir).map(|(ino, _)| *ino).collect();
-        for dir in dirs {
-            self.sync_names(dir);
-        }
-        for node in self.nodes.values_mut() {
-            if let Body::File(file) = &mut node.body {
-                file.sync();
+    /// The directory that is the top of the file system that holds `path`.
+    fn file_system_of(&self, path: &Path) -> Ino {
+        path.ancestors().filter_map(|path| self.find(path).ok()).find(|ino| self.separate.contains(ino)).unwrap_or(ROOT)
+    }
+
+    pub(super) fn sync_file_system(&mut self, top: Ino) {
+        let inside = self.on_file_system(top);
+        for ino in inside {
+            match &mut self.node_mut(ino).body {
+                Body::File(file) => file.sync(),
+                Body::Dir { .. } => self.sync_names(ino),
+                Body::Symlink => {}
             }
         }
+    }
+
+    /// All nodes of a file system. Those that have no name any more are counted to the whole.
+    fn on_file_system(&self, top: Ino) -> BTreeSet<Ino> {
+        if top != ROOT {
+            return self.reachable(top);
+        }
+        let elsewhere: BTreeSet<Ino> = self.separate.iter().flat_map(|top| self.reachable(*top)).collect();
+        self.nodes.keys().copied().filter(|ino| !elsewhere.contains(ino)).collect()
+    }
+
+    fn reachable(&self, top: Ino) -> BTreeSet<Ino> {
+        let (mut found, mut todo) = (BTreeSet::new(), vec![top]);
+        while let Some(ino) = todo.pop() {
+            if (ino == top || !self.separate.contains(&ino)) && found.insert(ino) {
+                todo.extend(self.names(ino).into_iter().flat_map(|names| names.values().copied()));
+            }
+        }
+        found
     }
 }

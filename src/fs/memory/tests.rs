@@ -132,6 +132,25 @@ fn each_way_to_lose_what_was_not_synced_loses_just_that() {
     assert_eq!(after(Unsynced::OnlyContent), found("newer", None));
 }
 
+#[test]
+fn a_sync_ends_at_the_border_of_a_file_system() {
+    let fs = MemoryFs::new();
+    for dir in ["/a", "/b"] {
+        fs.create_dir(path(dir), 0o755).unwrap();
+    }
+    fs.sync_fs(path("/")).unwrap();
+    fs.separate(path("/a")).unwrap();
+    let make = |name| fs.open(path(name), Open::CreateNew(0o644)).unwrap().write_all_at(b"x", 0).unwrap();
+    let after = |name| read(&fs.power_cut_with(Unsynced::Lost), name).is_some();
+    make("/a/1");
+    make("/b/1");
+    fs.sync_fs(path("/b/1")).unwrap();
+    assert_eq!((after("/a/1"), after("/b/1")), (false, true));
+    make("/b/2");
+    fs.sync_fs(path("/a")).unwrap();
+    assert_eq!((after("/a/1"), after("/b/2")), (true, false));
+}
+
 // ST-06
 #[test]
 fn a_durable_replacement_shows_the_old_or_the_new_content_at_every_operation() {

@@ -158,7 +158,14 @@ fn is_missing(error: &Error) -> bool {
     match error {
         Error::Catalog(catalog::Error::Object { trouble, .. }) => *trouble == catalog::ObjectTrouble::Missing,
         Error::Rows(RowsError::Sources { source, .. }) | Error::Object { source, .. } => missing(source),
-        _ => false,
+        Error::NoChannels
+        | Error::Catalog(_)
+        | Error::Rows(_)
+        | Error::Store(_)
+        | Error::Damaged { .. }
+        | Error::Forms { .. }
+        | Error::Lost { .. }
+        | Error::Interrupted => false,
     }
 }
 

@@ -118,7 +118,7 @@ impl Copying {
                 Stored::Frame { hash, bytes } if !known.iter().any(|rows| rows.get(at) == Some(&row)) => {
                     wanted.push(Wanted { file: place.file, hash, frame_bytes: bytes, raw_bytes });
                 }
-                _ => self.progress.event(Event::Done { bytes: u64::from(raw_bytes) }),
+                Stored::Hole | Stored::Frame { .. } => self.progress.event(Event::Done { bytes: u64::from(raw_bytes) }),
             }
         }
         Ok(wanted)

@@ -17,6 +17,9 @@ use reqwest::{Client, Response, header};
 use super::{Error, ErrorKind, ReadStore, url::without_secrets};
 use crate::types::ObjectKey;
 
+/// A cache in front of a web server keeps "there is no such object" for 10 s unless told otherwise.
+const ABSENCE_REMEMBERED: Duration = Duration::from_secs(15);
+
 /// How long a web server may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
@@ -114,6 +117,10 @@ impl HttpStore {
 impl ReadStore for HttpStore {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn remembers_absence(&self) -> Duration {
+        ABSENCE_REMEMBERED
     }
 
     /// An empty answer is [`ErrorKind::BadAnswer`]: no object of the format is empty, and broken servers and proxies send them.

@@ -23,12 +23,12 @@ pub(super) const CHUNK: usize = 65_536;
 pub(super) const DATA: &str = "/provider/data";
 /// A provider's state directory.
 pub(super) const PROVIDER_STATE: &str = "/provider/state";
-/// Everything of an operator lies below it.
+/// What lies below it is on a file system of its own.
 pub(super) const OPERATOR: &str = "/operator";
 /// Where an operator restores to.
 pub(super) const TARGET: &str = "/operator/node";
 /// An operator's state directory.
-pub(super) const OPERATOR_STATE: &str = "/operator/state";
+pub(super) const OPERATOR_STATE: &str = "/state/operator";
 
 /// The files of a database, and its empty directories as `None`.
 pub(super) type Files = BTreeMap<PathBuf, Option<Vec<u8>>>;
@@ -77,7 +77,8 @@ pub(super) fn write_tree(fs: &MemoryFs, dir: &str, files: &Files) {
             }
         }
     }
-    fs.sync_fs(Path::new("/")).unwrap();
+    fs.sync_fs(dir).unwrap();
+    fs.sync_dir(dir.parent().unwrap()).unwrap();
 }
 
 /// Everything in a directory; `None` when it is absent.
@@ -110,7 +111,8 @@ pub(super) fn channel() -> ChannelName {
     "demo/generic".parse().unwrap()
 }
 
-fn now() -> Timestamp {
+/// The time of every run.
+pub(super) fn now() -> Timestamp {
     RELEASE_DATE + jiff::SignedDuration::from_hours(1)
 }
 
@@ -178,6 +180,7 @@ pub(super) fn restoring(fs: &MemoryFs, source: DynReadStore, pin: Hash) -> resto
 pub(super) fn operator_disk(old: Option<&Files>) -> MemoryFs {
     let fs = MemoryFs::new();
     write_tree(&fs, OPERATOR, &[("neighbour".into(), Some(b"somebody else's".to_vec()))].into());
+    fs.separate(Path::new(OPERATOR)).unwrap();
     if let Some(old) = old {
         write_tree(&fs, TARGET, old);
     }

@@ -5,6 +5,7 @@
 //! operation; without it, at one or two of these ways at each.
 
 mod machine;
+mod mirror;
 mod publish;
 mod restore;
 

@@ -16,8 +16,10 @@ use super::{
     runtime,
 };
 
+/// A file system of its own.
+const DISK: &str = "/stores";
 /// Where a machine's stores lie.
-const STORES: [&str; 2] = ["/provider/store", "/provider/mirror"];
+const STORES: [&str; 2] = ["/stores/first", "/stores/second"];
 /// Folders of objects that are named by the hash of their bytes.
 const IMMUTABLE: [&str; 3] = ["chunks", "lists", "manifests"];
 
@@ -37,7 +39,7 @@ struct Publish {
 impl Publish {
     /// Publishes `versions` to the first store, and prepares the next version to be published to all of them.
     fn after(runtime: &Runtime, versions: &[usize], stores: &'static [&'static str]) -> Self {
-        let disk = MemoryFs::new();
+        let disk = provider_disk();
         let pin = runtime.block_on(init(&disk, &writable(&disk, STORES[0])));
         for version in versions {
             write_tree(&disk, DATA, &database(*version));
@@ -64,28 +66,38 @@ impl Publish {
     fn check(&self, runtime: &Runtime, disk: &MemoryFs) {
         for (store, old) in self.stores.iter().zip(&self.old) {
             check_objects(disk, store);
-            let shown = runtime.block_on(self.shown(disk, store));
+            let shown = runtime.block_on(shown(disk, store, self.pin));
             assert!(shown == *old || shown.as_ref() == Some(&self.new), "{store} shows neither the old nor the new snapshot");
         }
         runtime.block_on(self.run(disk));
         for store in self.stores {
             check_objects(disk, store);
-            assert!(runtime.block_on(self.shown(disk, store)).as_ref() == Some(&self.new), "{store} does not show the new snapshot");
+            assert!(runtime.block_on(shown(disk, store, self.pin)).as_ref() == Some(&self.new), "{store} does not show the new snapshot");
             assert_eq!(names(disk, format!("{store}/.qsync-staging")), ["lock"], "{store}");
         }
         assert!(read_tree(disk, DATA).as_ref() == Some(&self.new), "the data directory is not what it was");
     }
-
-    /// What an operator who sees the store for the first time restores from it; `None` when there is no head.
-    async fn shown(&self, disk: &MemoryFs, store: &str) -> Option<Files> {
-        disk.stat(Path::new(&format!("{store}/heads/demo/generic.json"))).ok()?;
-        let operator = operator_disk(None);
-        restore::run(restoring(&operator, readable(disk, store), self.pin)).await.unwrap();
-        read_tree(&operator, TARGET)
-    }
 }
 
-fn writable(disk: &MemoryFs, root: &str) -> DynWriteStore {
+/// What an operator who sees the store for the first time restores from it; `None` when there is no head.
+pub(super) async fn shown(disk: &MemoryFs, store: &str, pin: Hash) -> Option<Files> {
+    disk.stat(Path::new(&format!("{store}/heads/demo/generic.json"))).ok()?;
+    let operator = operator_disk(None);
+    restore::run(restoring(&operator, readable(disk, store), pin)).await.unwrap();
+    read_tree(&operator, TARGET)
+}
+
+fn provider_disk() -> MemoryFs {
+    let disk = MemoryFs::new();
+    for dir in ["/provider", DISK] {
+        disk.create_dir(Path::new(dir), 0o755).unwrap();
+    }
+    disk.sync_fs(Path::new("/")).unwrap();
+    disk.separate(Path::new(DISK)).unwrap();
+    disk
+}
+
+pub(super) fn writable(disk: &MemoryFs, root: &str) -> DynWriteStore {
     Arc::new(LocalStore::open(Arc::new(disk.clone()), Path::new(root), Create::Yes).unwrap())
 }
 
@@ -94,7 +106,7 @@ fn readable(disk: &MemoryFs, root: &str) -> DynReadStore {
 }
 
 /// Whatever has the name of an object is one, whether a head names it or not.
-fn check_objects(disk: &MemoryFs, store: &str) {
+pub(super) fn check_objects(disk: &MemoryFs, store: &str) {
     for folder in IMMUTABLE {
         let entries = read_tree(disk, format!("{store}/{folder}")).unwrap_or_default();
         for (path, bytes) in entries.iter().filter_map(|(path, content)| Some((path, content.as_ref()?))) {
@@ -128,9 +140,7 @@ fn a_publish_into_two_stores_that_loses_power_at_any_operation_is_completed_in_b
 #[test]
 fn a_repository_whose_making_loses_power_at_any_operation_is_made_by_the_next() {
     let runtime = runtime();
-    let disk = MemoryFs::new();
-    disk.create_dir(Path::new("/provider"), 0o755).unwrap();
-    disk.sync_fs(Path::new("/")).unwrap();
+    let disk = provider_disk();
     let make = async |disk: &MemoryFs| init(disk, &writable(disk, STORES[0])).await;
     let run = async {
         make(&disk).await;
@@ -141,7 +151,7 @@ fn a_repository_whose_making_loses_power_at_any_operation_is_made_by_the_next() 
         write_tree(disk, DATA, &new);
         let publish = Publish { disk: MemoryFs::new(), pin, stores: &STORES[..1], old: vec![None], new };
         runtime.block_on(publish.run(disk));
-        assert!(runtime.block_on(publish.shown(disk, STORES[0])) == Some(publish.new));
+        assert!(runtime.block_on(shown(disk, STORES[0], pin)) == Some(publish.new));
     });
     assert!(operations >= 30, "only {operations} operations were looked at");
 }

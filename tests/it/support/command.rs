@@ -114,6 +114,22 @@ impl Qsync {
         self.command.output().unwrap()
     }
 
+    /// Runs it to its end. Gives the most memory it held, as seen every few milliseconds, bytes.
+    pub(crate) fn output_and_peak(self) -> (Output, u64) {
+        let child = self.spawn();
+        let status = format!("/proc/{}/status", child.id());
+        let waiter = std::thread::spawn(move || child.wait_with_output().unwrap());
+        let mut peak = 0;
+        while !waiter.is_finished() {
+            let text = std::fs::read_to_string(&status).unwrap_or_default();
+            let kib = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+            peak = peak.max(kib.unwrap_or(0) << 10);
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        assert!(peak > 0, "its memory was never seen");
+        (waiter.join().unwrap(), peak)
+    }
+
     /// Runs it with `--json`; it must succeed. Gives every line it printed.
     pub(crate) fn json_lines(self) -> Vec<Value> {
         let output = self.arg("--json").output();

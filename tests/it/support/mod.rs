@@ -2,10 +2,12 @@
 
 pub(crate) mod command;
 pub(crate) mod database;
+pub(crate) mod evil;
+pub(crate) mod forge;
 pub(crate) mod server;
+pub(crate) mod tls;
 pub(crate) mod trace;
 pub(crate) mod tree;
-pub(crate) mod web;
 
 use std::path::{Path, PathBuf};
 

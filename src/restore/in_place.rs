@@ -1,0 +1,98 @@
+//! A restore that overwrites the database that is there, and a repair: what differs is fetched, and written where it belongs.
+
+use std::{io, path::Path, sync::Arc};
+
+use super::{Error, Existing, Options, Partial, blocking, finish::hand_over, lists::Lists, place::Place, snapshot::Snapshot};
+use crate::{
+    disk::{
+        self,
+        have::Have,
+        in_place, in_use,
+        journal::Journal,
+        mode::{Mode, Purpose},
+        plan::{self, TakeUp},
+        record::Record,
+        space,
+        staging::{Pin, Staging},
+        usage, verify,
+    },
+    progress::{Event, Phase},
+    types::Hash,
+};
+
+/// What this run does with a staging directory that it found.
+///
+/// # Errors
+/// [`disk::Error::TargetIncomplete`] when only finishing what was begun in place makes the target whole.
+pub(super) fn take_up(options: &Options, target: &Path, mode: Mode, pin: Option<&Pin>) -> Result<TakeUp, disk::Error> {
+    let (in_place, discard) = (options.existing == Existing::InPlace, options.partial == Partial::Discard);
+    match plan::take_up(mode, in_place, discard) {
+        TakeUp::Refuse(purpose) => {
+            Err(disk::Error::TargetIncomplete { path: target.to_owned(), purpose, channel: pin.map(|pin| pin.channel.clone()) })
+        }
+        taken => Ok(taken),
+    }
+}
+
+/// Refuses before the first data byte what cannot be changed in place: it holds a node's identity, is in use, or is too small for sure.
+pub(super) async fn check(options: &Arc<Options>, place: &Place, snapshot: &Snapshot) -> Result<(), Error> {
+    let (given, target, manifest) = (Arc::clone(options), place.target.clone(), Arc::clone(&snapshot.manifest));
+    let elsewhere = place.pin.as_ref().and(place.staging.as_ref()).filter(|staging| !staging.mode().is_in_place());
+    if let Some(staging) = elsewhere {
+        return Err(disk::Error::OtherWay { path: staging.path().to_owned() }.into());
+    }
+    blocking(move || {
+        in_place::check(&*given.fs, &target, &manifest, Purpose::Restore)?;
+        if let Some(text) = in_use::check_target(&target)? {
+            given.progress.event(Event::Warning { text });
+        }
+        space::check(&*given.fs, &target, usage::need_at_least(&*given.fs, &target, &manifest)?)
+    })
+    .await
+}
+
+/// Pins the staging directory, compares the whole target with the snapshot, and begins to change it.
+///
+/// The comparison is made again by every run: between two of them a node may have been started on the target, so what an earlier run
+/// wrote there proves nothing.
+pub(super) async fn begin(options: &Arc<Options>, lists: &Lists, snapshot: &Snapshot) -> Result<(Journal, Have), Error> {
+    let (staging, pin) = (Arc::clone(&lists.staging), snapshot.pin.clone());
+    blocking(move || staging.set_pin(&pin)).await?;
+    for file in snapshot.manifest.files() {
+        lists.keep_all(file).await?;
+    }
+    options.progress.event(Event::Phase { phase: Phase::Verify, total_bytes: Some(snapshot.manifest.totals().bytes) });
+    let (given, staging, one) = (Arc::clone(options), Arc::clone(&lists.staging), snapshot.clone());
+    blocking(move || {
+        let kept = kept_lists(&staging);
+        let how = verify::Options { threads: given.threads, whole_files: false, stop: &given.stop, progress: &*given.progress };
+        let have = verify::right(&*given.fs, staging.target(), &one.manifest, &kept, &how)?;
+        // The last moment at which nothing has happened.
+        if given.stop.requested() {
+            return Err(disk::Error::Stopped);
+        }
+        in_place::begin(&staging, &one.manifest, &one.id(), have, &kept, Purpose::Restore)
+    })
+    .await
+}
+
+/// The list segments that the staging directory keeps.
+pub(super) fn kept_lists(staging: &Staging) -> impl Fn(&Hash) -> io::Result<Vec<u8>> + Sync {
+    |id| staging.list(id).map_err(io::Error::other)?.ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+/// Makes sure that the target is complete, remembers it, and removes the staging directory and what was put aside in it.
+pub(super) async fn finish(options: &Arc<Options>, staging: Arc<Staging>, snapshot: &Snapshot) -> Result<(), Error> {
+    let (given, one) = (Arc::clone(options), snapshot.clone());
+    blocking(move || {
+        // A node that was started meanwhile may have written anything anywhere.
+        in_use::check_target(staging.target())?;
+        if let Some(owner) = given.owner {
+            hand_over(&given, &staging, &one.manifest, owner)?;
+        }
+        in_place::check_complete(&staging, &one.manifest)?;
+        Record::save(&*given.fs, &given.state_dir, &staging, &one.manifest)?;
+        in_place::clean_up(&staging)
+    })
+    .await
+}
