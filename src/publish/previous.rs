@@ -1,6 +1,9 @@
 //! What the current snapshots of the stores already hold, looked up by path and position as files come up.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
+};
 
 use super::{
     plan::{KnownRow, StoreSet},
@@ -22,7 +25,11 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Previous {
     snapshots: BTreeMap<Hash, PreviousSnapshot>,
+    /// Lists that the snapshots name and that no store gave back: nobody holds them.
+    gone: Gone,
 }
+
+type Gone = Mutex<BTreeSet<Hash>>;
 
 /// One snapshot and the stores whose verified head names it.
 #[derive(Debug)]
@@ -56,8 +63,15 @@ impl Previous {
         self.snapshots.get(id)
     }
 
+    fn gone(&self) -> std::sync::MutexGuard<'_, BTreeSet<Hash>> {
+        self.gone.lock().expect("no holder of this lock panics")
+    }
+
     /// The stores whose snapshot has segment `hash` at this place of this file.
     pub(super) fn stores_with_list(&self, path: &RelPath, segment: u64, hash: Hash) -> StoreSet {
+        if self.gone().contains(&hash) {
+            return StoreSet::EMPTY;
+        }
         let has_it = |snapshot: &&PreviousSnapshot| match snapshot.manifest.find(path.as_str()) {
             Some((_, FileEntry { layout: Layout::Lists(lists), .. })) => lists.get(segment as usize) == Some(&hash),
             _ => false,
@@ -76,7 +90,7 @@ impl Previous {
 
     /// Sums over the rows of a file of snapshot `id`; `None`, with a warning, when a list of it cannot be read.
     pub(super) async fn sums(&self, id: &Hash, file: &FileEntry, targets: &Targets, progress: &Arc<dyn Progress>) -> Option<RowSums> {
-        match self.snapshots.get(id)?.sums(file, targets).await {
+        match self.snapshots.get(id)?.sums(file, targets, &self.gone).await {
             Ok(sums) => Some(sums),
             Err(reason) => {
                 let text = format!("a list of {} cannot be used and the file is read: {reason}", file.path);
@@ -99,7 +113,7 @@ impl Previous {
         let mut known = KnownSegment::default();
         for snapshot in self.snapshots.values().filter(|snapshot| snapshot.manifest.about().chunk_size == chunk_size) {
             let Some((_, file)) = snapshot.manifest.find(path.as_str()) else { continue };
-            match snapshot.rows(file, segment, targets).await {
+            match snapshot.rows(file, segment, targets, &self.gone).await {
                 Ok(rows) => known.parts.push((snapshot.at, rows)),
                 Err(reason) => {
                     let text = format!("the previous list of {path} cannot be used and its chunks are put again: {reason}");
@@ -112,7 +126,7 @@ impl Previous {
 }
 
 impl PreviousSnapshot {
-    async fn rows(&self, file: &FileEntry, segment: u64, targets: &Targets) -> Result<Vec<Row>, String> {
+    async fn rows(&self, file: &FileEntry, segment: u64, targets: &Targets, gone: &Gone) -> Result<Vec<Row>, String> {
         let lists = match &file.layout {
             Layout::Rows(rows) if segment == 0 => return Ok(rows.to_vec()),
             Layout::Rows(_) => return Ok(Vec::new()),
@@ -120,18 +134,20 @@ impl PreviousSnapshot {
         };
         let Some(hash) = lists.get(segment as usize) else { return Ok(Vec::new()) };
         let shape = FileShape::new(file.bytes, self.manifest.about().chunk_size);
-        let bytes = self.read_list(*hash, targets).await?;
+        let bytes = self.read_list(*hash, targets).await.inspect_err(|_| {
+            gone.lock().expect("no holder of this lock panics").insert(*hash);
+        })?;
         let segment = Segment::parse(&bytes, shape, segment).map_err(|error| error.to_string())?;
         debug_assert!(segment.len() as u64 <= SEGMENT_ROWS);
         Ok(segment.rows().collect())
     }
 
-    async fn sums(&self, file: &FileEntry, targets: &Targets) -> Result<RowSums, String> {
+    async fn sums(&self, file: &FileEntry, targets: &Targets, gone: &Gone) -> Result<RowSums, String> {
         let shape = FileShape::new(file.bytes, self.manifest.about().chunk_size);
         let mut sums = RowSums { frame_bytes: 0, hole_bytes: 0 };
         let mut index = 0;
         while index < shape.chunks() {
-            for row in self.rows(file, segment_of(index).0, targets).await? {
+            for row in self.rows(file, segment_of(index).0, targets, gone).await? {
                 sums.frame_bytes += u64::from(row.frame_bytes());
                 sums.hole_bytes += if row.is_hole() { u64::from(shape.raw_len(index)) } else { 0 };
                 index += 1;
