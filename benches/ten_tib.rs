@@ -82,6 +82,7 @@ fn about() -> Result<About, Box<dyn Error>> {
     })
 }
 
+#[expect(clippy::print_stdout, reason = "its result")]
 async fn plan(dir: &Path) -> Outcome {
     let json_bytes = fs::read_to_string(dir.join("manifest.json_bytes"))?.parse()?;
     let manifest = Manifest::parse_stored(&fs::read(dir.join("manifest"))?, json_bytes)?;

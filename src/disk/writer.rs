@@ -359,7 +359,10 @@ mod tests {
         let bytes = fs.read(&path, 1 << 20).unwrap();
         assert!(bytes[..6 * 65_536].iter().all(|byte| *byte == 0));
         assert!(bytes[6 * 65_536..].iter().any(|byte| *byte != 0));
-        assert_eq!(staging.resume(&manifest_of(&[("f", &[0; 400_000])]), &Hash::of(b"id")).unwrap().unwrap().1.ranges(0), [0..6]);
+        assert_eq!(
+            staging.resume(&manifest_of(&[("f", &[0; 400_000])]), &Hash::of(b"id")).unwrap().unwrap().1.ranges(0).as_slice(),
+            std::slice::from_ref(&(0..6))
+        );
     }
 
     // ST-03

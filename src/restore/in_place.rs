@@ -30,7 +30,7 @@ pub(super) fn take_up(options: &Options, target: &Path, mode: Mode, pin: Option<
         TakeUp::Refuse(purpose) => {
             Err(disk::Error::TargetIncomplete { path: target.to_owned(), purpose, channel: pin.map(|pin| pin.channel.clone()) })
         }
-        taken => Ok(taken),
+        taken @ (TakeUp::Continue | TakeUp::Repin | TakeUp::Remove) => Ok(taken),
     }
 }
 

@@ -50,7 +50,7 @@ impl Place {
         .await?;
         // Whoever wants everything read again does not want to be told what the record says; and what was begun in place is no snapshot
         // until it is complete, whatever its files look like.
-        let believed = !left.is_incomplete && !(options.rehash && options.existing != Existing::Refuse);
+        let believed = !left.is_incomplete && (!options.rehash || options.existing == Existing::Refuse);
         let untouched = if believed { untouched(options, &target).await? } else { None };
         Ok(Self { target, partial: left.path, staging: left.staging.map(Arc::new), pin: left.pin, untouched })
     }

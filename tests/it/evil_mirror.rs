@@ -131,7 +131,7 @@ fn one_honest_source_beside_an_evil_one_is_enough() {
         let summary = site.succeeds(&[&evil, &honest]);
         let evil = &summary["sources"][0];
         assert!(evil["errors"].as_u64().unwrap() + evil["strikes"].as_u64().unwrap() > 0, "{what}: {summary}");
-        assert_eq!(evil["objects"].as_u64(), evil["strikes"].as_u64(), "{what}: nothing it sent was good: {summary}");
+        assert!(evil["objects"].as_u64() <= evil["strikes"].as_u64(), "{what}: nothing it sent was good: {summary}");
     }
 }
 

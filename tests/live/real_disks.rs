@@ -40,7 +40,7 @@ impl Scene {
             Ok(disk) => disk,
             Err(why) => {
                 // Past the test harness, which shows nothing of a test that passes.
-                writeln!(std::io::stderr(), "power cuts on {kind}: NOT run: {why}").unwrap();
+                std::io::stderr().write_all(format!("power cuts on {kind}: NOT run: {why}\n").as_bytes()).unwrap();
                 return None;
             }
         };

@@ -134,7 +134,7 @@ async fn remote(args: &VerifyArgs, context: &Context) -> Result<Option<Remote>, 
     Ok(Some(Remote {
         sources: context.sources(&env::list(args.from.clone(), "QSYNC_FROM", from)).await?,
         snapshot: args.snapshot.clone().map(|snapshot| (snapshot.channel, snapshot.when)),
-        pin: args.trust.clone().or_else(|| configured.as_ref()?.trust.clone()).map(|pin| pin.0),
+        pin: args.trust.or_else(|| configured.as_ref()?.trust).map(|pin| pin.0),
         memory_bytes: args.memory.as_u64(),
         max_wait_secs: args.max_wait.0.as_secs(),
         home: env::home(),

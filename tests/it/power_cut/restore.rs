@@ -11,6 +11,7 @@ use std::{
 use qsync::{
     disk::{
         have::Have,
+        mode::{Mode, Phase, Purpose},
         staging::{Staging, Version},
     },
     format::manifest::Manifest,
@@ -27,8 +28,8 @@ use super::{
     runtime,
 };
 
-/// Where a change in place that is not complete is marked.
-const MARKS: [&str; 2] = ["/operator/.node.qsync-partial/pin", "/operator/node/.qsync-partial/pin"];
+/// Where what a change in place needs lies, in the target.
+const INSIDE: &str = ".qsync-partial";
 
 /// A restore that loses power.
 struct Restore {
@@ -80,9 +81,13 @@ impl Restore {
 
     /// P1, P2
     fn check_nothing_is_half_done(&self, disk: &MemoryFs) {
-        let found = read_tree(disk, TARGET);
-        // P1 and P2 are not promised there: it must only be told from a database.
-        let is_marked = self.is_in_place() && MARKS.iter().any(|mark| disk.stat(Path::new(mark)).is_ok());
+        let mut found = read_tree(disk, TARGET);
+        let left = Staging::peek(disk, Path::new(TARGET)).unwrap();
+        // P1 and P2 are not promised while it is marked: it must only be told from a database.
+        let is_marked = left.is_some_and(|left| left.mode == Mode::InPlace(Purpose::Restore, Phase::Incomplete));
+        if self.is_in_place() {
+            found = found.map(|files| files.into_iter().filter(|(path, _)| !path.starts_with(INSIDE)).collect());
+        }
         assert!(
             is_marked || found == self.old || found.as_ref() == Some(&self.new),
             "the target holds neither the old nor the new: {:?}",

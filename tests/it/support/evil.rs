@@ -75,7 +75,7 @@ impl EvilMirror {
 
     /// The same; `answer` is also told how often the object was asked for before.
     pub(crate) fn scripted(root: PathBuf, answer: impl Fn(&str, usize) -> Answer + Send + Sync + 'static) -> Self {
-        Self::listen(root, Arc::new(answer), "http", |stream| Some(stream))
+        Self::listen(root, Arc::new(answer), "http", Some)
     }
 
     /// The same behind something that wraps its connections, such as TLS.
