@@ -23,19 +23,23 @@ rm -rf "$sparse" "$out" "$work/state-of-reader"
 
 "$qsync" publish bench/mixed "$data" --to "$store" >/dev/null
 partial=$work/.out.qsync-partial
-data_mib=$(du -sm "$data" | cut -f1)
 in_mib() {
     { du -sm "$@" 2>/dev/null || true; } | awk '{ sum += $1 } END { print sum + 0 }'
 }
+# Files are as long as they will be before they are filled, so what was served tells how far the restore is.
+served_mib() {
+    awk '{ sum += $2 } END { printf "%d", sum / 1048576 }' "$work/nginx/limited.log"
+}
+half=$(($(in_mib "$store/chunks") / 2))
 say "kill -9 at half"
 : >"$work/nginx/limited.log"
 # shellcheck disable=SC2086
 "$qsync" restore bench/mixed --from "$limited/store" $reader >/dev/null &
 victim=$!
-until [ "$(in_mib "$partial")" -ge $((data_mib / 2)) ]; do sleep 0.1; done
+until [ "$(served_mib)" -ge "$half" ]; do sleep 0.1; done
 kill -9 "$victim"
-wait "$victim" || true
-killed_at=$(in_mib "$partial")
+wait "$victim" 2>/dev/null || true
+killed_at=$(served_mib)
 peak=0
 # shellcheck disable=SC2086
 "$qsync" restore bench/mixed --from "$limited/store" $reader >/dev/null &
@@ -50,6 +54,6 @@ check_equal "$data" "$out" "qsync after kill -9"
 again=$(awk '$1 == 200 && $3 ~ /\/(chunks|raw)\// { all += $2; if ($2 > most[$3]) { once += $2 - most[$3]; most[$3] = $2 } }
     END { printf "%.0f", (all - once) / 1048576 }' "$work/nginx/limited.log")
 final=$(in_mib "$out")
-note "Killed with SIGKILL when $killed_at of $data_mib MiB were there; the same command then fetched $again MiB again. On the way at most $peak MiB lay on disk, $final MiB at the end."
+note "Killed with SIGKILL when $killed_at of $((half * 2)) MiB had been served; the same command then fetched $again MiB again. On the way at most $peak MiB lay on disk, $final MiB at the end."
 measured B7 "fetched again after kill -9 at half" "$again" at-most $((256 + 64)) MiB
 measured B8 "most extra disk on the way ÷ snapshot" "$(awk -v p="$peak" -v f="$final" 'BEGIN { printf "%.3f", (p > f ? p - f : 0) / f }')" at-most 0.01

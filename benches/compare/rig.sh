@@ -89,7 +89,7 @@ describe_machine() {
     local model
     model=$(sed -n 's/^model name\s*: //p' /proc/cpuinfo | head -1)
     echo "$(date -u +%F), ${model:-unknown CPU}, $threads cores, $(awk '/MemTotal/ { printf "%.0f", $2 / 1048576 }' /proc/meminfo) GiB memory," \
-        "Linux $(uname -r), $(findmnt -no FSTYPE -T "$work"). Data: $mib MiB. $runs runs of each job unless a row says otherwise."
+        "Linux $(uname -r), $(findmnt -no FSTYPE -T "$work"). Data: $mib MiB. Runs of each job: $runs, unless a row says otherwise."
     echo
     describe_peers
 }
