@@ -1,6 +1,9 @@
 //! Where a snapshot is built and by which renames it gets into place. Pure: facts in, decisions out.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use super::{
     have::Have,
@@ -9,11 +12,7 @@ use super::{
 };
 use crate::{format::manifest::Manifest, types::RelPath};
 
-/// Name of the staging directory inside a target.
-pub const INSIDE_NAME: &str = ".qsync-partial";
-
-/// What follows the name of an old entry that is kept, before the id of the snapshot that took its place.
-pub const KEPT_SUFFIX: &str = ".qsync-old-";
+pub use crate::types::reserved::{INSIDE_NAME, KEPT_SUFFIX, LOST_AND_FOUND, is_staging};
 
 /// Where the staging directory of a target is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,12 +35,6 @@ pub fn staging_path(target: &Path, place: Place) -> Option<PathBuf> {
             Some(target.with_file_name(name))
         }
     }
-}
-
-/// Whether an entry of that name is a staging directory: what lies in it, or beside it, is not finished.
-#[must_use]
-pub fn is_staging(name: &str) -> bool {
-    name == INSIDE_NAME || (name.starts_with('.') && name.ends_with(INSIDE_NAME))
 }
 
 /// One entry that gets a new owner.
@@ -74,11 +67,19 @@ pub fn steps(place: Place, subtrees: Option<&[RelPath]>, staged: &[String], pres
     }
 }
 
+/// The top-level entries of a snapshot.
+#[must_use]
+pub fn top_names(manifest: &Manifest) -> Vec<String> {
+    let paths = manifest.dirs().iter().chain(manifest.files().iter().map(|file| &file.path));
+    let names: BTreeSet<&str> = paths.filter_map(|path| path.components().next()).collect();
+    names.into_iter().map(str::to_owned).collect()
+}
+
 /// Whether an entry of a target never belongs to a snapshot of the whole directory: the staging directory, what the file system keeps
 /// for itself, and databases that were put aside to be kept.
 #[must_use]
 pub fn is_foreign(name: &str) -> bool {
-    name == INSIDE_NAME || name == "lost+found" || name.contains(KEPT_SUFFIX)
+    name == INSIDE_NAME || name == LOST_AND_FOUND || name.contains(KEPT_SUFFIX)
 }
 
 /// What a restore does with a staging directory that it finds.
@@ -143,6 +144,14 @@ pub fn is_repairable(defect: &Defect) -> bool {
         Defect::Chunk { .. } | Defect::Length { .. } | Defect::Missing { .. } => true,
         Defect::Unexpected { .. } | Defect::WholeFile { .. } => false,
     }
+}
+
+/// Whether a defect that was to be repaired is one of those that are there now, whatever bytes were found each time; of one that is of a
+/// whole file, whether anything is wrong in that file.
+#[must_use]
+pub fn is_still_wrong(defect: &Defect, now: &[Defect]) -> bool {
+    let chunk_of = |defect: &Defect| if let Defect::Chunk { chunk, .. } = defect { Some(*chunk) } else { None };
+    now.iter().any(|now| now.path() == defect.path() && chunk_of(defect).is_none_or(|chunk| chunk_of(now) == Some(chunk)))
 }
 
 /// The chunks of a directory with these defects that are right.
@@ -295,6 +304,18 @@ mod tests {
         let have = healthy(&manifest, &[chunk, missing, length, first, second, Defect::Missing { path: path("dir") }]);
         assert_eq!(have.ranges(0), [0..1, 2..4]);
         assert_eq!((have.ranges(1).len(), have.ranges(2).len(), have.contains(2, 0)), (0, 1, true));
+    }
+
+    // ST-05
+    #[test]
+    fn a_chunk_that_is_wrong_in_another_way_after_its_repair_is_still_wrong() {
+        let hash = |byte: u8| crate::types::Hash::of(&[byte]);
+        let chunk = |path: &str, chunk, found| Defect::Chunk { path: path.parse().unwrap(), chunk, offset: 0, expected: hash(0), found };
+        let now = [chunk("a", 1, Some(hash(2)))];
+        assert!(is_still_wrong(&chunk("a", 1, Some(hash(1))), &now) && is_still_wrong(&chunk("a", 1, None), &now));
+        assert!(is_still_wrong(&Defect::Missing { path: "a".parse().unwrap() }, &now));
+        assert!(!is_still_wrong(&chunk("a", 2, Some(hash(2))), &now) && !is_still_wrong(&chunk("b", 1, Some(hash(2))), &now));
+        assert!(!is_still_wrong(&Defect::Missing { path: "b".parse().unwrap() }, &now));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
 use super::{Error, plan};
 use crate::{
     fs::{DirEntry, Fs, Kind, Stat},
-    types::RelPath,
+    types::{InvalidRelPath, RelPath, reserved::is_reserved},
 };
 
 /// A data directory as it was found: every directory and file below it, each sorted by the bytes of its path.
@@ -89,6 +89,14 @@ impl Scan {
         };
         if let Some(what) = what {
             return Err(Error::SourceKind { path: full, what });
+        }
+        if dir.is_none() && entry.name == plan::LOST_AND_FOUND {
+            // The file system's own, where the data directory is a mount point: a restore leaves its own alone as well.
+            return Ok(None);
+        }
+        if is_reserved(&entry.name.to_string_lossy()) {
+            let source = InvalidRelPath { path: entry.name.to_string_lossy().into_owned(), rule: "the name is reserved" };
+            return Err(Error::SourceName { path: full, source });
         }
         // A name that is not UTF-8 gets a replacement character, which the grammar refuses.
         let name = entry.name.to_string_lossy();
@@ -177,6 +185,19 @@ mod tests {
         let fs = data();
         put(&fs, "/data/A/2", b"");
         assert!(matches!(scanned(&fs), Err(Error::SourceTwins { .. })));
+    }
+
+    #[test]
+    fn what_the_file_system_keeps_at_the_top_is_left_out_and_other_reserved_names_are_refused() {
+        let fs = data();
+        put(&fs, "/data/lost+found/1", b"");
+        let scan = scanned(&fs).unwrap();
+        assert_eq!((scan.dirs.len(), scan.files.len()), (3, 3));
+        for reserved in ["/data/b/lost+found/1", "/data/db.qsync-old-0d197521d9a4/1"] {
+            let fs = data();
+            put(&fs, reserved, b"");
+            assert!(matches!(scanned(&fs), Err(Error::SourceName { source, .. }) if source.rule == "the name is reserved"), "{reserved}");
+        }
     }
 
     // PU-01, PU-02

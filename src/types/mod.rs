@@ -6,6 +6,7 @@ mod chunk_size;
 mod hash;
 mod object_key;
 mod rel_path;
+pub mod reserved;
 mod when;
 
 pub use bytesize::ByteSize;

@@ -73,6 +73,19 @@ fn no_path_leads_out_of_the_target() {
     refuses(&forge, "path", |manifest| manifest["subtrees"] = json!(["../x"]));
 }
 
+// MF-01, MF-18
+#[test]
+fn no_snapshot_has_an_entry_that_a_restore_would_take_for_its_own() {
+    let forge = Forge::new();
+    for name in [".qsync-partial", ".restored.qsync-partial", ".QSYNC-PARTIAL", "CURRENT.qsync-old-0d197521d9a4"] {
+        refuses(&forge, "reserved", |manifest| manifest["files"][0]["path"] = json!(name));
+    }
+    for name in ["db/.qsync-partial", "lost+found", "db/lost+found"] {
+        refuses(&forge, "reserved", |manifest| manifest["dirs"] = json!(["db", name]));
+    }
+    refuses(&forge, "reserved", |manifest| manifest["subtrees"] = json!([".qsync-partial"]));
+}
+
 // MF-02
 #[test]
 fn no_two_entries_have_one_name() {

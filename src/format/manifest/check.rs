@@ -5,18 +5,24 @@ use std::cmp::Ordering;
 use super::{FileEntry, Layout, MAX_CHUNKS, MAX_PATHS, ManifestError, RowSums, Totals};
 use crate::{
     format::{row::Row, shape::FileShape},
-    types::{ChunkSize, RelPath},
+    types::{ChunkSize, RelPath, reserved::is_reserved},
 };
 
-/// Every path once, sorted, each below directories that are named, and none that differ only in case.
+/// Every path once, sorted, each below directories that are named, none that differ only in case, and none of a reserved name.
 pub(super) fn paths(dirs: &[RelPath], files: &[FileEntry]) -> Result<(), ManifestError> {
     at_most("files and directories", MAX_PATHS, dirs.len() as u64 + files.len() as u64)?;
     sorted(dirs.iter())?;
     sorted(files.iter().map(|file| &file.path))?;
     for path in all(dirs, files) {
         parent_is_named(path, dirs, files)?;
+        is_free(path)?;
     }
     differ_in_more_than_case(dirs, files)
+}
+
+/// A parent is a directory of its own, so the last component is enough.
+fn is_free(path: &RelPath) -> Result<(), ManifestError> {
+    if is_reserved(path.name()) { Err(ManifestError::Reserved { path: path.to_string() }) } else { Ok(()) }
 }
 
 fn all<'a>(dirs: &'a [RelPath], files: &'a [FileEntry]) -> impl Iterator<Item = &'a RelPath> {
@@ -69,6 +75,9 @@ fn differ_in_more_than_case(dirs: &[RelPath], files: &[FileEntry]) -> Result<(),
 /// Every file lies in a subtree; every directory does too, or leads to one.
 pub(super) fn subtrees(subtrees: Option<&[RelPath]>, dirs: &[RelPath], files: &[FileEntry]) -> Result<(), ManifestError> {
     let Some(subtrees) = subtrees else { return Ok(()) };
+    if let Some(path) = subtrees.iter().find(|path| path.components().any(is_reserved)) {
+        return Err(ManifestError::Reserved { path: path.to_string() });
+    }
     let mut owned: Vec<&str> = subtrees.iter().map(RelPath::as_str).collect();
     owned.sort_unstable();
     stand_apart(&owned)?;

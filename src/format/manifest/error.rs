@@ -84,6 +84,12 @@ pub enum ManifestError {
         /// The other.
         other: String,
     },
+    /// A name is one that a restore or the file system keeps for itself.
+    #[error("path {path} is refused: its name is reserved")]
+    Reserved {
+        /// The path.
+        path: String,
+    },
     /// Something lies below a file.
     #[error("{path} lies below {file}, which is a file")]
     BelowFile {
