@@ -47,7 +47,7 @@ impl Batch {
         self.files.add(file, handle);
     }
 
-    /// How old the oldest chunk is, in seconds; 0 when there is none.
+    /// How old the oldest chunk is; no time when there is none.
     pub(super) fn age(&self) -> std::time::Duration {
         self.since.map(|since| since.elapsed()).unwrap_or_default()
     }

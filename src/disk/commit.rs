@@ -1,11 +1,11 @@
 //! The commit record: the renames that put a snapshot in place, written down and synced before the first of them.
 //!
-//! From the moment it is durable the swap will be completed, by this run or by the next. It names each new entry by its inode:
+//! Once the first of them is made the swap will be completed, by this run or by the next; before that the record can be taken back. It names each new entry by its inode:
 //! that alone tells, after a crash, whether an exchange has happened.
 
 use std::{
     io,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
@@ -73,6 +73,13 @@ impl Commit {
         fs.sync_dir(staging).map_err(Error::io("sync", staging))
     }
 
+    /// Takes it back, durably: nothing of what it says has been done.
+    pub(super) fn remove(fs: &dyn Fs, staging: &Path) -> Result<(), Error> {
+        let path = staging.join(FILE);
+        fs.remove_file(&path).map_err(Error::io("remove", &path))?;
+        fs.sync_dir(staging).map_err(Error::io("sync", staging))
+    }
+
     /// The one of an earlier run; `None` when there is none.
     pub(super) fn load(fs: &dyn Fs, staging: &Path) -> Result<Option<Self>, Error> {
         let path = staging.join(FILE);
@@ -84,6 +91,42 @@ impl Commit {
         if commit.format != FORMAT {
             return Err(Error::Unreadable { path, why: format!("its format is {:?}, not {FORMAT:?}", commit.format) });
         }
+        if !commit.moves.iter().all(Move::stays_below) {
+            return Err(Error::Unreadable { path, why: "it names a path that leads out of the directory".to_owned() });
+        }
         Ok(Some(commit))
+    }
+}
+
+impl Move {
+    /// MF-18: whatever wrote it, nothing but entries of the target and of the staging directory is moved.
+    fn stays_below(&self) -> bool {
+        let below = |path: &Path| path.components().all(|component| matches!(component, Component::Normal(_)));
+        below(&self.place) && self.new.as_ref().is_none_or(|new| below(&new.staged))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{disk::testing::put, fs::MemoryFs};
+
+    // MF-18
+    #[test]
+    fn a_commit_record_that_leads_out_of_the_directory_is_not_followed() {
+        let load = |staged: &str, place: &str| {
+            let fs = MemoryFs::new();
+            put(&fs, "/s/lock", b"");
+            let new = Some(NewEntry { staged: staged.into(), inode: 1 });
+            Commit::new(Hash::of(b""), Old::Delete, vec![Move { new, place: place.into() }]).save(&fs, Path::new("/s")).unwrap();
+            Commit::load(&fs, Path::new("/s"))
+        };
+        for inside in ["", "db", "geth/chaindata"] {
+            assert!(load(inside, inside).unwrap().is_some(), "{inside}");
+        }
+        for outside in ["/etc", "..", "../x", "db/../../x"] {
+            assert!(matches!(load(outside, "db"), Err(Error::Unreadable { .. })), "{outside}");
+            assert!(matches!(load("db", outside), Err(Error::Unreadable { .. })), "{outside}");
+        }
     }
 }

@@ -81,7 +81,8 @@ impl Snapshot {
         let owned = if self.manifest.about().subtrees.is_some() { Owned::Subtrees } else { Owned::Whole };
         let staging = Arc::new(Staging::open(Arc::clone(&shared), Path::new(target), owned)?);
         if let Some(placed) = swap::finish_pending(&staging)? {
-            return placed.clean_up(&staging);
+            placed.close(&staging)?;
+            return staging.remove();
         }
         match staging.pin()? {
             // What the state record says in a real run: it was saved before the staging directory was taken apart.
@@ -94,7 +95,8 @@ impl Snapshot {
         let writer = Writer::new(shared, Arc::clone(&staging), Arc::clone(&self.manifest), journal, settings);
         self.write_missing(&writer, &have)?;
         writer.flush()?;
-        swap::put_in_place(&staging, &self.manifest, &self.stored.id, old)?.clean_up(&staging)
+        swap::put_in_place(&staging, &self.manifest, &self.stored.id, old)?.close(&staging)?;
+        staging.remove()
     }
 
     fn resume(&self, staging: &Staging, fs: &MemoryFs) -> Result<(super::journal::Journal, Have), Error> {

@@ -31,7 +31,11 @@ pub mod scan;
 pub mod secrets;
 pub mod space;
 pub mod staging;
+#[cfg(test)]
+mod staging_tests;
 pub mod swap;
+#[cfg(test)]
+mod swap_tests;
 pub mod target;
 #[cfg(test)]
 mod testing;

@@ -28,6 +28,10 @@ use crate::{
 const FORMAT: &str = "qsync-target/1";
 /// Length, time of change and inode of a file.
 const STAT_BYTES: usize = 8 + 16 + 8;
+/// What stands for a file of which nothing is believed: none is that long.
+const UNKNOWN: [u8; STAT_BYTES] = [0xff; STAT_BYTES];
+/// The file with one of these for each file of the manifest.
+const STATS: &str = "stats";
 
 /// What this machine knows of a restored directory.
 #[derive(Debug)]
@@ -48,8 +52,9 @@ struct Current {
 }
 
 impl Record {
-    /// Keeps a record of a snapshot that is in place, durably, instead of an older one. Does nothing when the staging directory is not
-    /// pinned any more: an earlier run was interrupted after it had saved the record.
+    /// Keeps a record of a snapshot that is in place, durably, instead of an older one. What its files are is what [`Stats::keep`] kept in
+    /// the staging directory: since then a node may have been started on them. Does nothing when the staging directory is not pinned any
+    /// more: an earlier run was interrupted after it had saved the record.
     ///
     /// # Errors
     /// When it cannot be written, or a list was not kept in the staging directory.
@@ -61,7 +66,8 @@ impl Record {
         fs.create_dir_all(&place, 0o700).map_err(Error::io("make", &place))?;
         pin.save(fs, &place)?;
         copy_lists(fs, staging, manifest, &place)?;
-        write_stats(fs, target, manifest, &place.join("stats"))?;
+        let stats = Stats::kept(fs, staging.path(), manifest)?;
+        stats.write(fs, &place.join(STATS))?;
         fs.sync_fs(&place).map_err(Error::io("sync", &place))?;
         set_current(fs, &folder, target, &generation)?;
         remove_others(fs, &folder, &generation)
@@ -126,7 +132,7 @@ impl Record {
     /// # Errors
     /// When it cannot be read.
     pub fn stats(&self, fs: &dyn Fs, manifest: &Manifest) -> Result<Stats, Error> {
-        let path = self.folder.join("stats");
+        let path = self.folder.join(STATS);
         Ok(Stats(fs.read(&path, (manifest.files().len() * STAT_BYTES) as u64).map_err(Error::io("read", &path))?))
     }
 }
@@ -136,6 +142,49 @@ impl Record {
 pub struct Stats(Vec<u8>);
 
 impl Stats {
+    /// What the files of a manifest below `dir` are now. Of one that is not there nothing is known.
+    ///
+    /// # Errors
+    /// When one cannot be looked at.
+    pub fn of(fs: &dyn Fs, dir: &Path, manifest: &Manifest) -> Result<Self, Error> {
+        let mut bytes = Vec::with_capacity(manifest.files().len() * STAT_BYTES);
+        for file in manifest.files() {
+            bytes.extend(layout::stat_if_there(fs, &dir.join(&file.path))?.map_or(UNKNOWN, |stat| encode(&stat)));
+        }
+        Ok(Self(bytes))
+    }
+
+    /// Makes file `index` of the manifest one of which nothing is believed.
+    pub fn forget(&mut self, index: usize) {
+        if let Some(stat) = self.0.chunks_mut(STAT_BYTES).nth(index) {
+            stat.copy_from_slice(&UNKNOWN);
+        }
+    }
+
+    /// Keeps it in the staging directory, durably, for the record. Call it while nobody else can have changed the files.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn keep(&self, staging: &Staging) -> Result<(), Error> {
+        let path = staging.path().join(STATS);
+        staging.fs().write_durable(&path, &self.0, 0o600).map_err(Error::io("write", &path))
+    }
+
+    /// What was kept for a manifest; without it nothing is believed of any file.
+    fn kept(fs: &dyn Fs, staging: &Path, manifest: &Manifest) -> Result<Self, Error> {
+        let (path, len) = (staging.join(STATS), manifest.files().len());
+        match fs.read(&path, (len * STAT_BYTES) as u64) {
+            Ok(bytes) if bytes.len() == len * STAT_BYTES => Ok(Self(bytes)),
+            Err(e) if !matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::FileTooLarge) => Err(Error::io("read", path)(e)),
+            _ => Ok(Self(UNKNOWN.repeat(len))),
+        }
+    }
+
+    fn write(&self, fs: &dyn Fs, path: &Path) -> Result<(), Error> {
+        let file = fs.open(path, Open::CreateNew(0o600)).map_err(Error::io("make", path))?;
+        file.write_all_at(&self.0, 0).map_err(Error::io("write", path))
+    }
+
     /// Whether file `index` of the manifest still has its length, time and inode.
     #[must_use]
     pub fn is_unchanged(&self, index: usize, now: &Stat) -> bool {
@@ -167,16 +216,6 @@ fn copy_lists(fs: &dyn Fs, staging: &Staging, manifest: &Manifest, place: &Path)
         }
     }
     Ok(())
-}
-
-fn write_stats(fs: &dyn Fs, target: &Path, manifest: &Manifest, path: &Path) -> Result<(), Error> {
-    let mut bytes = Vec::with_capacity(manifest.files().len() * STAT_BYTES);
-    for file in manifest.files() {
-        let entry = target.join(&file.path);
-        bytes.extend(encode(&fs.stat(&entry).map_err(Error::io("look at", entry))?));
-    }
-    let file = fs.open(path, Open::CreateNew(0o600)).map_err(Error::io("make", path))?;
-    file.write_all_at(&bytes, 0).map_err(Error::io("write", path))
 }
 
 fn encode(stat: &Stat) -> [u8; STAT_BYTES] {
@@ -235,6 +274,7 @@ mod tests {
         for (id, bytes) in lists_of(&files) {
             staging.put_list(&id, &bytes).unwrap();
         }
+        Stats::of(fs, Path::new(TARGET), &manifest).unwrap().keep(&staging).unwrap();
         (staging, manifest)
     }
 
@@ -270,6 +310,23 @@ mod tests {
         assert!(touched(&|fs| fs.open(Path::new("/d/node/db/2"), Open::ReadWrite).unwrap().write_all_at(b"S", 0).unwrap()));
         assert!(touched(&|fs| fs.remove_file(Path::new("/d/node/db/2")).unwrap()));
         assert!(touched(&|fs| put(fs, "/d/node/db/3", b"")));
+    }
+
+    #[test]
+    fn of_a_file_that_was_forgotten_or_not_looked_at_nothing_is_believed() {
+        let fs = MemoryFs::new();
+        let (staging, manifest) = restored(&fs);
+        let now = fs.stat(Path::new("/d/node/db/2")).unwrap();
+        let mut stats = Stats::of(&fs, Path::new(TARGET), &manifest).unwrap();
+        assert!(stats.is_unchanged(1, &now));
+        stats.forget(1);
+        assert!(!stats.is_unchanged(1, &now));
+        stats.keep(&staging).unwrap();
+        Record::save(&fs, Path::new(STATE), &staging, &manifest).unwrap();
+        assert!(!load(&fs).unwrap().is_untouched(&fs, &manifest).unwrap());
+        fs.remove_file(&staging.path().join(STATS)).unwrap();
+        Record::save(&fs, Path::new(STATE), &staging, &manifest).unwrap();
+        assert!(!load(&fs).unwrap().is_untouched(&fs, &manifest).unwrap());
     }
 
     // CR-10

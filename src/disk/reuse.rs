@@ -269,6 +269,7 @@ mod tests {
         let pin = Pin { channel: "a/b".parse().unwrap(), roots: vec![], head: vec![1], manifest: manifest.to_stored(1).unwrap() };
         staging.set_pin(&pin).unwrap();
         lists_of(&files).into_iter().for_each(|(id, bytes)| staging.put_list(&id, &bytes).unwrap());
+        Stats::of(fs, Path::new(OLD), &manifest).unwrap().keep(&staging).unwrap();
         Record::save(fs, Path::new(STATE), &staging, &manifest).unwrap();
         staging.remove().unwrap();
         Arc::new(Origin::recorded(fs, Path::new(STATE), OLD.into()))

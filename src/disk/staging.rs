@@ -79,7 +79,7 @@ pub struct Staging {
 
 impl Staging {
     /// Opens and locks the staging directory that an earlier run left for the resolved `target`; `None` when there is none. One
-    /// that an interrupted clean-up left is removed.
+    /// that an interrupted clean-up left is removed, as far as it can be: the database is in place, and needs nothing of it.
     ///
     /// # Errors
     /// [`Error::Locked`] when another process works in it, [`Error::StagingUnsafe`] when others may write to it,
@@ -88,10 +88,18 @@ impl Staging {
         let Some((place, path)) = left_behind(&*fs, target)? else { return Ok(None) };
         let staging = Self::enter(fs, target, place, path, version, Mode::Swap)?;
         if is_done(&*staging.fs, &staging.path, staging.mode())? {
-            staging.remove()?;
+            drop(staging.remove());
             return Ok(None);
         }
         Ok(Some(staging))
+    }
+
+    /// What [`Staging::find`] could not remove of a staging directory that nobody needs.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    pub fn leftover(fs: &dyn Fs, target: &Path) -> Result<Option<PathBuf>, Error> {
+        Ok(left_behind(fs, target)?.map(|(_, path)| path))
     }
 
     /// Looks at what an earlier run left for the resolved `target` without taking or writing anything; `None` when that is only to be
@@ -112,11 +120,12 @@ impl Staging {
     /// Opens the staging directory of the resolved `target`, or makes it where it belongs, and locks it.
     ///
     /// # Errors
-    /// As [`Staging::find`], and when it can be made nowhere.
+    /// As [`Staging::find`], when what is left of an older one cannot be removed, and when it can be made nowhere.
     pub fn open(fs: Arc<dyn Fs>, target: &Path, owned: Owned) -> Result<Self, Error> {
         if let Some(found) = Self::find(Arc::clone(&fs), target, Version::Readable)? {
             return Ok(found);
         }
+        remove_leftover(&fs, target)?;
         let beside = owned == Owned::Whole && !mounts::is_mount_point(&*fs, target)?;
         if beside && let Some(path) = plan::staging_path(target, Place::Sibling) {
             match fs.create_dir(&path, 0o700) {
@@ -136,6 +145,7 @@ impl Staging {
     /// # Errors
     /// When there is one already, and when it cannot be made.
     pub fn open_in_place(fs: Arc<dyn Fs>, target: &Path, purpose: Purpose) -> Result<Self, Error> {
+        remove_leftover(&fs, target)?;
         Self::make_inside(fs, target, Mode::InPlace(purpose, Phase::Prepared))
     }
 
@@ -347,6 +357,17 @@ fn is_done(fs: &dyn Fs, path: &Path, mode: Mode) -> Result<bool, Error> {
     Ok(matches!(mode, Mode::InPlace(_, Phase::Complete)) || layout::stat_if_there(fs, &path.join(commit::DONE))?.is_some())
 }
 
+/// Says what is in the way of a new staging directory, if an older one that nobody needs could not be removed.
+fn remove_leftover(fs: &Arc<dyn Fs>, target: &Path) -> Result<(), Error> {
+    match left_behind(&**fs, target)? {
+        Some((place, path)) => {
+            let left = Staging::enter(Arc::clone(fs), target, place, path, Version::Any, Mode::Swap)?;
+            if is_done(&**fs, &left.path, left.mode())? { left.remove() } else { Ok(()) }
+        }
+        None => Ok(()),
+    }
+}
+
 /// The staging directory that lies there for a target.
 fn left_behind(fs: &dyn Fs, target: &Path) -> Result<Option<(Place, PathBuf)>, Error> {
     for place in [Place::Sibling, Place::Inside] {
@@ -396,102 +417,4 @@ fn holder_in(file: &dyn crate::fs::File) -> Option<u32> {
     let mut text = [0; 16];
     let n = file.read_at(&mut text, 0).ok()?;
     std::str::from_utf8(&text[..n]).ok()?.trim().parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        disk::testing::{manifest_of, put},
-        fs::MemoryFs,
-    };
-
-    fn open(fs: &MemoryFs) -> Result<Staging, Error> {
-        Staging::open(Arc::new(fs.clone()), Path::new("/d/node"), Owned::Whole)
-    }
-
-    fn disk() -> MemoryFs {
-        let fs = MemoryFs::new();
-        put(&fs, "/d/neighbour", b"");
-        fs
-    }
-
-    fn pin(text: &[u8]) -> Pin {
-        let manifest = manifest_of(&[("f", text)]).to_stored(1).unwrap();
-        Pin { channel: "a/b".parse().unwrap(), roots: vec![vec![0, 1], vec![2]], head: vec![255], manifest }
-    }
-
-    // MF-05
-    #[test]
-    fn a_directory_that_others_may_enter_or_a_planted_link_is_refused() {
-        let fs = disk();
-        fs.symlink(Path::new("/d/.node.qsync-partial")).unwrap();
-        assert!(matches!(open(&fs), Err(Error::StagingUnsafe { why: "it is not a directory", .. })));
-        let fs = disk();
-        fs.create_dir(Path::new("/d/.node.qsync-partial"), 0o777).unwrap();
-        assert!(matches!(open(&fs), Err(Error::StagingUnsafe { why: "other users may enter it", .. })));
-        let fs = disk();
-        fs.create_dir(Path::new("/d/.node.qsync-partial"), 0o700).unwrap();
-        fs.chown(Path::new("/d/.node.qsync-partial"), 4711, 0).unwrap();
-        assert!(matches!(open(&fs), Err(Error::StagingUnsafe { why: "it belongs to another user", .. })));
-    }
-
-    // CR-08
-    #[test]
-    fn a_staging_directory_of_another_version_is_refused() {
-        let fs = disk();
-        drop(open(&fs).unwrap());
-        fs.write_durable(Path::new("/d/.node.qsync-partial/format"), b"qsync-staging/2\n", 0o600).unwrap();
-        assert!(matches!(open(&fs), Err(Error::Unreadable { .. })));
-    }
-
-    #[test]
-    fn subtrees_are_built_inside_the_target_and_found_again() {
-        let fs: Arc<dyn Fs> = Arc::new(disk());
-        let target = Path::new("/d/node");
-        assert!(Staging::find(Arc::clone(&fs), target, Version::Readable).unwrap().is_none());
-        let staging = Staging::open(Arc::clone(&fs), target, Owned::Subtrees).unwrap();
-        assert_eq!(staging.path(), Path::new("/d/node/.qsync-partial"));
-        drop(staging);
-        assert_eq!(Staging::find(fs, target, Version::Readable).unwrap().unwrap().place(), Place::Inside);
-    }
-
-    #[test]
-    fn the_pin_comes_back_whole_and_the_older_one_stays_until_then() {
-        let staging = open(&disk()).unwrap();
-        assert!(staging.pin().unwrap().is_none());
-        for text in [b"one".as_slice(), b"two"] {
-            staging.set_pin(&pin(text)).unwrap();
-            let (read, written) = (staging.pin().unwrap().unwrap(), pin(text));
-            assert_eq!((read.roots, read.head, read.channel), (written.roots, written.head, written.channel));
-            assert_eq!((read.manifest.id, read.manifest.json_bytes), (written.manifest.id, written.manifest.json_bytes));
-        }
-    }
-
-    #[test]
-    fn a_damaged_manifest_or_list_is_not_given_back() {
-        let fs = disk();
-        let staging = open(&fs).unwrap();
-        staging.set_pin(&pin(b"one")).unwrap();
-        let manifest = staging.path().join(format!("manifest-{}", pin(b"one").manifest.id));
-        fs.flip_bit(&manifest, 3, 3).unwrap();
-        assert!(matches!(staging.pin(), Err(Error::Unreadable { .. })));
-        let id = Hash::of(b"rows");
-        staging.put_list(&id, b"rows").unwrap();
-        assert_eq!(staging.list(&id).unwrap().as_deref(), Some(b"rows".as_slice()));
-        fs.flip_bit(&staging.path().join("lists").join(id.to_string()), 0, 0).unwrap();
-        assert_eq!(staging.list(&id).unwrap(), None);
-        staging.put_list(&id, b"rows").unwrap();
-        assert!(staging.list(&id).unwrap().is_some());
-    }
-
-    #[test]
-    fn removing_it_leaves_nothing() {
-        let fs = disk();
-        let staging = open(&fs).unwrap();
-        staging.set_pin(&pin(b"one")).unwrap();
-        staging.resume(&manifest_of(&[("f", b"one")]), &pin(b"one").manifest.id).unwrap();
-        staging.remove().unwrap();
-        assert_eq!(fs.read_dir(Path::new("/d")).unwrap().len(), 1);
-    }
 }

@@ -1,8 +1,8 @@
 //! Puts a finished snapshot in place.
 //!
 //! Always the same: everything is checked and synced, the renames are written down (the commit record), made, and synced. Until the
-//! commit record is durable the target is as it was; from then on it will be the new snapshot, whatever happens. The old database is
-//! removed last, with the staging directory.
+//! first rename the target is as it was, and the commit record can be taken back; from then on it will be the new snapshot, whatever
+//! happens. The old database is removed last, with the staging directory.
 
 use std::{
     collections::BTreeSet,
@@ -15,13 +15,15 @@ use serde::{Deserialize, Serialize};
 use super::{
     Error,
     commit::{Commit, Move, NewEntry},
-    layout,
+    in_use, layout,
     plan::{self, Place, Step},
+    record::Stats,
     staging::Staging,
+    target::{self, Occupied},
 };
 use crate::{
     format::manifest::Manifest,
-    fs::{Fs, Rename},
+    fs::{Fs, Kind, Rename},
     types::Hash,
 };
 
@@ -47,18 +49,57 @@ pub struct Placed {
 /// Checks that staging holds exactly what the manifest lists, and puts it in place.
 ///
 /// # Errors
-/// [`Error::NotAsListed`] and [`Error::TargetNotEmpty`] before anything is changed. Any other error may come after the commit record:
-/// then [`finish_pending`] goes on from there.
+/// [`Error::NotAsListed`], and as [`check`] and [`target::check_content`], before anything is changed. Any other error may come after the
+/// first rename: then [`finish_pending`] goes on from there.
 pub fn put_in_place(staging: &Staging, manifest: &Manifest, id: &Hash, old: Old) -> Result<Placed, Error> {
     let fs = &**staging.fs();
     staging.check_alive()?;
     layout::check_exact(fs, &staging.data(), manifest)?;
+    // Before anybody can start a node on the files: whatever it writes is then told from what was verified.
+    Stats::of(fs, &staging.data(), manifest)?.keep(staging)?;
     fs.sync_fs(staging.path()).map_err(Error::io("sync", staging.path()))?;
     let commit = Commit::new(*id, old, moves(staging, manifest)?);
     let swap = Swap { staging, commit: &commit };
+    check_content(staging, manifest, old)?;
     swap.check_target()?;
-    commit.save(fs, staging.path())?;
-    swap.run()
+    commit.save(fs, staging.path()).and_then(|()| swap.run()).inspect_err(|_| drop(take_back(staging)))
+}
+
+/// Refuses what would make the swap fail at its end. Asked before anything is fetched, and again by [`put_in_place`].
+///
+/// # Errors
+/// [`Error::TargetNotEmpty`], [`Error::TargetRefused`].
+pub fn check(staging: &Staging, manifest: &Manifest, id: &Hash, old: Old) -> Result<(), Error> {
+    let subtrees = manifest.about().subtrees.as_deref();
+    let steps = plan::steps(staging.place(), subtrees, &plan::top_names(manifest), &present(staging)?);
+    let moves = steps.into_iter().map(|step| Move { new: None, place: step.place }).collect();
+    Swap { staging, commit: &Commit::new(*id, old, moves) }.check_target()
+}
+
+/// OP-03: days may have passed since this was asked for the first time, and a node may have been started meanwhile.
+fn check_content(staging: &Staging, manifest: &Manifest, old: Old) -> Result<(), Error> {
+    let (fs, target) = (&**staging.fs(), staging.target());
+    let occupied = if old == Old::Refuse { Occupied::Refuse } else { Occupied::Allow };
+    target::refuse_identity_files(fs, target, manifest)?;
+    target::check_content(fs, target, manifest, occupied)?;
+    staging.check_place()?;
+    if old != Old::Refuse {
+        in_use::check_target(target)?;
+    }
+    Ok(())
+}
+
+/// Takes the commit record back when nothing of what it says has been done. Nobody needs to complete such a swap: a run that goes on asks
+/// everything again, and what the target holds by then is not touched unasked.
+///
+/// # Errors
+/// When the commit record or an entry cannot be read, or the record not be removed.
+pub fn take_back(staging: &Staging) -> Result<(), Error> {
+    let fs = &**staging.fs();
+    match Commit::load(fs, staging.path())? {
+        Some(commit) if (Swap { staging, commit: &commit }).is_untouched()? => Commit::remove(fs, staging.path()),
+        _ => Ok(()),
+    }
 }
 
 /// Whether a swap has begun that is to be completed.
@@ -69,20 +110,13 @@ pub fn is_pending(staging: &Staging) -> Result<bool, Error> {
     Ok(Commit::load(&**staging.fs(), staging.path())?.is_some())
 }
 
-/// Whether every rename of a pending swap has been made: what was in the target is not there any more.
+/// Whether every rename of a pending swap has been made: what was in the target is not there any more, and what is may have changed since.
 ///
 /// # Errors
 /// When the commit record or an entry cannot be read.
 pub fn is_made(staging: &Staging) -> Result<bool, Error> {
     let Some(commit) = Commit::load(&**staging.fs(), staging.path())? else { return Ok(false) };
-    let swap = Swap { staging, commit: &commit };
-    for step in &commit.moves {
-        let there = layout::stat_if_there(swap.fs(), &swap.place_of(step))?;
-        if there.map(|there| there.ino) != step.new.as_ref().map(|new| new.inode) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+    Swap { staging, commit: &commit }.is_made()
 }
 
 /// Completes a swap that an earlier run began; `None` when there is none.
@@ -103,15 +137,14 @@ impl Placed {
         &self.id
     }
 
-    /// Removes the old database, unless it is kept, and the staging directory. Call it after the state record was saved: a run that
-    /// dies before finds the commit record and comes back here. One that dies in here leaves a directory that [`Staging::find`]
-    /// removes: the renames are not looked at again, so a node may use the new database meanwhile.
+    /// Notes that the snapshot is in place and remembered. Call it after the state record was saved: a run that dies before finds the
+    /// commit record and comes back here. From now on the staging directory, and the old database in it, are only to be removed, which
+    /// [`Staging::find`] does as well: the renames are not looked at again, so a node may use the new database meanwhile.
     ///
     /// # Errors
-    /// When something cannot be removed.
-    pub fn clean_up(self, staging: &Staging) -> Result<(), Error> {
-        Commit::close(&**staging.fs(), staging.path())?;
-        staging.remove()
+    /// When it cannot be written.
+    pub fn close(self, staging: &Staging) -> Result<(), Error> {
+        Commit::close(&**staging.fs(), staging.path())
     }
 }
 
@@ -122,11 +155,14 @@ fn moves(staging: &Staging, manifest: &Manifest) -> Result<Vec<Move>, Error> {
         Some(subtrees) => existing_trees(fs, &data, subtrees)?,
         None => names_in(fs, &data)?,
     };
-    let present = match staging.place() {
-        Place::Inside => names_in(fs, staging.target())?,
-        Place::Sibling => Vec::new(),
-    };
-    plan::steps(staging.place(), subtrees, &staged, &present).into_iter().map(|step| into_move(fs, &data, step)).collect()
+    plan::steps(staging.place(), subtrees, &staged, &present(staging)?).into_iter().map(|step| into_move(fs, &data, step)).collect()
+}
+
+fn present(staging: &Staging) -> Result<Vec<String>, Error> {
+    match staging.place() {
+        Place::Inside => names_in(&**staging.fs(), staging.target()),
+        Place::Sibling => Ok(Vec::new()),
+    }
 }
 
 fn into_move(fs: &dyn Fs, data: &Path, step: Step) -> Result<Move, Error> {
@@ -173,8 +209,11 @@ struct Swap<'a> {
 
 impl Swap<'_> {
     fn run(&self) -> Result<Placed, Error> {
-        for (index, step) in self.commit.moves.iter().enumerate() {
-            self.make(index, step)?;
+        // One that is made is not looked at entry by entry: a node may have been started on it, and have replaced some.
+        if !self.is_made()? {
+            for (index, step) in self.commit.moves.iter().enumerate() {
+                self.make(index, step)?;
+            }
         }
         self.sync()?;
         if self.commit.old == Old::Keep {
@@ -194,22 +233,63 @@ impl Swap<'_> {
     fn check_target(&self) -> Result<(), Error> {
         for (index, step) in self.commit.moves.iter().enumerate() {
             let place = self.place_of(step);
-            if self.commit.old == Old::Refuse && !is_free(self.fs(), &place)? {
-                return Err(not_empty(&place));
+            match first_in(self.fs(), &place)? {
+                Some(found) if self.commit.old == Old::Refuse => return Err(Error::TargetNotEmpty { path: place, found }),
+                _ => check_movable(&place)?,
             }
             let aside = self.aside_of(index, step);
             if self.commit.old == Old::Keep && layout::stat_if_there(self.fs(), &aside)?.is_some() {
                 return Err(Error::TargetRefused { path: aside, why: "an older database is kept there already".to_owned() });
             }
         }
-        Ok(())
+        match self.staging.place() {
+            Place::Sibling => target::refuse_foreign(self.fs(), self.staging.target()),
+            Place::Inside => Ok(()),
+        }
+    }
+
+    /// Whether no rename has been made.
+    fn is_untouched(&self) -> Result<bool, Error> {
+        for (index, step) in self.commit.moves.iter().enumerate() {
+            let is_staged = step.new.as_ref().map_or(Ok(true), |new| self.is_staged(new))?;
+            if !is_staged || self.is_aside(index, step)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether all renames have been made.
+    fn is_made(&self) -> Result<bool, Error> {
+        for (index, step) in self.commit.moves.iter().enumerate() {
+            let there = layout::stat_if_there(self.fs(), &self.place_of(step))?;
+            let is_made = match &step.new {
+                None => there.is_none() || self.is_aside(index, step)?,
+                Some(new) => there.is_some_and(|there| there.ino == new.inode) || self.has_left(new)?,
+            };
+            if !is_made {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether a new entry is no longer where it was built, although the directory is there in which all were: nobody but a swap takes
+    /// one from it.
+    fn has_left(&self, new: &NewEntry) -> Result<bool, Error> {
+        let is_one_of_many = !new.staged.as_os_str().is_empty();
+        Ok(is_one_of_many && layout::stat_if_there(self.fs(), &self.staging.data())?.is_some() && !self.is_staged(new)?)
+    }
+
+    fn is_aside(&self, index: usize, step: &Move) -> Result<bool, Error> {
+        Ok(layout::stat_if_there(self.fs(), &self.aside_of(index, step))?.is_some())
     }
 
     fn make(&self, index: usize, step: &Move) -> Result<(), Error> {
         let place = self.place_of(step);
         let there = layout::stat_if_there(self.fs(), &place)?;
         let Some(new) = &step.new else {
-            return if there.is_some() { self.put_aside(index, step) } else { Ok(()) };
+            return if there.is_none() || self.is_aside(index, step)? { Ok(()) } else { self.put_aside(index, step) };
         };
         let staged = self.staged_of(new);
         match there {
@@ -313,11 +393,25 @@ fn not_empty(place: &Path) -> Error {
     Error::TargetNotEmpty { path: place.to_owned(), found }
 }
 
-/// Whether nothing is there, or an empty directory.
-fn is_free(fs: &dyn Fs, place: &Path) -> Result<bool, Error> {
+/// What is in the way there: the first entry of a directory, or what is there and is none.
+fn first_in(fs: &dyn Fs, place: &Path) -> Result<Option<String>, Error> {
+    let name = |name: &std::ffi::OsStr| name.to_string_lossy().into_owned();
     match layout::stat_if_there(fs, place)? {
-        None => Ok(true),
-        Some(stat) if stat.kind == crate::fs::Kind::Dir => Ok(fs.read_dir(place).map_err(Error::io("read", place))?.is_empty()),
-        Some(_) => Ok(false),
+        None => Ok(None),
+        Some(stat) if stat.kind == Kind::Dir => {
+            let entries = fs.read_dir(place).map_err(Error::io("read", place))?;
+            Ok(entries.first().map(|entry| name(&entry.name)))
+        }
+        Some(_) => Ok(Some(place.file_name().map_or_else(String::new, name))),
+    }
+}
+
+/// A directory gets another parent only from who may write to it. Asked of the system directly: a rename that would tell moves it.
+fn check_movable(place: &Path) -> Result<(), Error> {
+    match rustix::fs::access(place, rustix::fs::Access::WRITE_OK) {
+        Err(e @ (rustix::io::Errno::ACCESS | rustix::io::Errno::ROFS)) if place.is_dir() => {
+            Err(Error::TargetRefused { path: place.to_owned(), why: format!("it cannot be moved out of the way: {e}") })
+        }
+        _ => Ok(()),
     }
 }

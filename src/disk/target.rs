@@ -80,6 +80,7 @@ pub fn check_content(fs: &dyn Fs, target: &Path, manifest: &Manifest, occupied: 
     for tree in trees {
         let path = target.join(tree);
         match layout::stat_if_there(fs, &path)? {
+            None if device_above(fs, &path)? != top.dev => return Err(refused(&path, "it would lie on another file system")),
             None => {}
             Some(stat) if stat.kind != Kind::Dir => return Err(refused(&path, "it is not a directory")),
             Some(stat) if stat.dev != top.dev => return Err(refused(&path, "it is another file system")),
@@ -128,6 +129,34 @@ fn check_entries(fs: &dyn Fs, target: &Path, dir: &Path, occupied: Occupied) -> 
             Some(mount) => Err(refused(&mount, "it is another file system, and would be replaced")),
             None => refuse_identity(fs, target, dir),
         },
+    }
+}
+
+/// Refuses a target that goes away as a whole and holds what never belongs to a snapshot: databases that were kept in it while it was a
+/// mount point, another partial restore, what the file system found.
+///
+/// # Errors
+/// [`Error::TargetRefused`].
+pub(super) fn refuse_foreign(fs: &dyn Fs, target: &Path) -> Result<(), Error> {
+    if layout::stat_if_there(fs, target)?.is_none() {
+        return Ok(());
+    }
+    for entry in fs.read_dir(target).map_err(Error::io("read", target))? {
+        let (path, name) = (target.join(&entry.name), entry.name.to_string_lossy().into_owned());
+        let is_empty = || fs.read_dir(&path).is_ok_and(|entries| entries.is_empty());
+        if plan::is_foreign(&name) && !(name == plan::LOST_AND_FOUND && is_empty()) {
+            return Err(refused(&path, "no snapshot brings it back, and it would go away with the old database: move it elsewhere first"));
+        }
+    }
+    Ok(())
+}
+
+/// The file system of the directory that an entry will get, every link on the way followed.
+fn device_above(fs: &dyn Fs, path: &Path) -> Result<u64, Error> {
+    let above = path.parent().unwrap_or(path);
+    match fs.canonicalize(above).and_then(|dir| fs.stat(&dir)) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound && above != path => device_above(fs, above),
+        stat => Ok(stat.map_err(Error::io("look at", above))?.dev),
     }
 }
 
@@ -214,6 +243,25 @@ mod tests {
         assert!(matches!(content(&fs, None, Occupied::Refuse), Err(Error::TargetNotEmpty { found, .. }) if found == "other"));
         content(&fs, None, Occupied::Allow).unwrap();
         content(&fs, Some(&["db"]), Occupied::Refuse).unwrap();
+    }
+
+    // ST-11
+    #[test]
+    fn a_subtree_behind_a_link_to_another_disk_is_refused_before_it_is_there() {
+        let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir_in("/dev/shm"));
+        let Some(there) = there.ok().filter(|there| device(there.path()) != device(here.path())) else {
+            eprintln!("there is one file system here: NOT tested");
+            return;
+        };
+        let manifest = manifest_with(&[("geth/chaindata/1", b"x")], Some(&["geth/chaindata"]));
+        let check = || check_content(&RealFs, here.path(), &manifest, Occupied::Allow);
+        check().unwrap();
+        std::os::unix::fs::symlink(there.path(), here.path().join("geth")).unwrap();
+        assert!(matches!(check(), Err(Error::TargetRefused { .. })));
+    }
+
+    fn device(path: &Path) -> u64 {
+        RealFs.stat(path).unwrap().dev
     }
 
     // MF-17, OP-03

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     Error, Options, blocking,
     carry_over::carry_over,
-    in_place,
+    finish, in_place,
     lists::Lists,
     local::Local,
     pipeline::{self, Moved},
@@ -18,7 +18,7 @@ use crate::{
         journal::Journal,
         mode::Purpose,
         staging::{Owned, Staging},
-        verify,
+        swap, verify,
         writer::{Settings, Writer},
     },
     progress::{Event, Phase},
@@ -101,11 +101,26 @@ async fn open_staging(
     place.remove_unpinned().await?;
     let pinned = place.pinned()?;
     if let Some(staging) = place.staging {
+        check_swap(options, &staging, snapshot, in_place).await?;
         return Ok((staging, pinned));
     }
     let (fs, target) = (Arc::clone(&options.fs), place.target);
     let open = move || if in_place { Staging::open_in_place(fs, &target, Purpose::Restore) } else { Staging::open(fs, &target, owned) };
-    Ok((Arc::new(blocking(open).await?), None))
+    let staging = Arc::new(blocking(open).await?);
+    if let Err(refused) = check_swap(options, &staging, snapshot, in_place).await {
+        blocking(move || staging.remove()).await?;
+        return Err(refused);
+    }
+    Ok((staging, None))
+}
+
+/// What a swap from this staging directory would be refused for at its end.
+async fn check_swap(options: &Arc<Options>, staging: &Arc<Staging>, snapshot: &Snapshot, in_place: bool) -> Result<(), Error> {
+    if in_place {
+        return Ok(());
+    }
+    let (staging, snapshot, old) = (Arc::clone(staging), snapshot.clone(), finish::old(options.existing));
+    blocking(move || swap::check(&staging, &snapshot.manifest, &snapshot.id(), old)).await
 }
 
 /// Starts on a snapshot that the staging directory was not pinned to before.

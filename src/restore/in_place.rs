@@ -11,7 +11,7 @@ use crate::{
         journal::Journal,
         mode::{Mode, Purpose},
         plan::{self, TakeUp},
-        record::Record,
+        record::{Record, Stats},
         space,
         staging::{Pin, Staging},
         usage, verify,
@@ -81,8 +81,9 @@ pub(super) fn kept_lists(staging: &Staging) -> impl Fn(&Hash) -> io::Result<Vec<
     |id| staging.list(id).map_err(io::Error::other)?.ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
-/// Makes sure that the target is complete, remembers it, and removes the staging directory and what was put aside in it.
-pub(super) async fn finish(options: &Arc<Options>, staging: Arc<Staging>, snapshot: &Snapshot) -> Result<(), Error> {
+/// Makes sure that the target is complete, remembers it, and removes the staging directory and what was put aside in it. Of the files in
+/// `doubtful` nothing is remembered that a later run would believe.
+pub(super) async fn finish(options: &Arc<Options>, staging: Arc<Staging>, snapshot: &Snapshot, doubtful: Vec<usize>) -> Result<(), Error> {
     let (given, one) = (Arc::clone(options), snapshot.clone());
     blocking(move || {
         // A node that was started meanwhile may have written anything anywhere.
@@ -91,6 +92,11 @@ pub(super) async fn finish(options: &Arc<Options>, staging: Arc<Staging>, snapsh
             hand_over(&given, &staging, &one.manifest, owner)?;
         }
         in_place::check_complete(&staging, &one.manifest)?;
+        let mut stats = Stats::of(&*given.fs, staging.target(), &one.manifest)?;
+        doubtful.into_iter().for_each(|file| stats.forget(file));
+        stats.keep(&staging)?;
+        // One that is started from here on changes what was looked at.
+        in_use::check_target(staging.target())?;
         Record::save(&*given.fs, &given.state_dir, &staging, &one.manifest)?;
         in_place::clean_up(&staging)
     })

@@ -53,7 +53,8 @@ pub use successor::NoSuccessor;
 /// Restores one snapshot into `options.target`. See `docs/architecture.md` for the order of durable steps.
 ///
 /// # Errors
-/// [`Error`]. Whatever it is: the target is as it was, and what was verified is kept for the next run.
+/// [`Error`]. What was verified is kept for the next run. The target is as it was, but for errors after the first rename, when the next run
+/// completes the swap, and after the first change in place, when the target is marked as incomplete until the next run has finished it.
 pub async fn run(options: Options) -> Result<Summary, Error> {
     let (started, time, engine) = (Instant::now(), RunTime::begin(options.now), OnceCell::new());
     let state = open_state(&options).await?;
@@ -68,7 +69,7 @@ async fn restore(options: &Arc<Options>, state: &StateDir, engine: &OnceCell<Arc
     let mut place = Place::find(options).await?;
     let target = place.target.clone();
     let told = |snapshot: &Snapshot, outcome| snapshot.summary(&target, outcome, Moved::default(), Vec::new(), started);
-    if let Some(snapshot) = place.complete_swap(options).await? {
+    if let Some(snapshot) = place.complete_swap(options, state).await? {
         if snapshot.is_what_is_asked(options) {
             return Ok(told(&snapshot, Outcome::Restored));
         }

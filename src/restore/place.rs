@@ -5,8 +5,13 @@ use std::{
     sync::Arc,
 };
 
-use super::{Error, Existing, Options, Partial, blocking, finish, in_place, local::Local, snapshot::Snapshot};
+use super::{
+    Error, Existing, Options, Partial, blocking, finish, in_place,
+    local::Local,
+    snapshot::{Snapshot, check_pin},
+};
 use crate::{
+    catalog::StateDir,
     disk::{
         self, in_use,
         plan::TakeUp,
@@ -55,14 +60,19 @@ impl Place {
         Ok(Self { target, partial: left.path, staging: left.staging.map(Arc::new), pin: left.pin, untouched })
     }
 
-    /// Completes a swap that an earlier run began; gives the snapshot that is in place then.
-    pub(super) async fn complete_swap(&mut self, options: &Arc<Options>) -> Result<Option<Snapshot>, Error> {
+    /// Completes a swap of which an earlier run has made some renames; gives the snapshot that is in place then.
+    pub(super) async fn complete_swap(&mut self, options: &Arc<Options>, state: &StateDir) -> Result<Option<Snapshot>, Error> {
         let (Some(staging), Some(pin)) = (&self.staging, &self.pin) else { return Ok(None) };
-        let (staging, snapshot) = (Arc::clone(staging), Snapshot::from_pin(pin.clone())?);
+        let (staging, opened) = (Arc::clone(staging), Arc::clone(staging));
+        if !blocking(move || swap::is_pending(&opened)).await? {
+            return Ok(None);
+        }
+        let snapshot = Snapshot::from_pin(pin.clone())?;
+        check_pin(options, state, &snapshot).await?;
         let opened = Arc::clone(&staging);
         let placed = blocking(move || {
-            // Whoever started a node since then started it on the old database.
-            if swap::is_pending(&opened)? && !swap::is_made(&opened)? {
+            // Whoever started a node since then started it on neither the old database nor the new one.
+            if !swap::is_made(&opened)? {
                 in_use::check_target(opened.target())?;
             }
             swap::finish_pending(&opened)
@@ -160,8 +170,15 @@ impl Left {
             return Ok(Self { path: Some(left.path), staging: None, pin: left.pin.filter(|_| goes_on), is_incomplete });
         }
         let version = if discard { Version::Any } else { Version::Readable };
-        let Some(staging) = Staging::find(Arc::clone(&options.fs), target, version)? else { return Ok(Self::default()) };
-        // A swap that has begun is past discarding: the old database may lie in staging.
+        let Some(staging) = Staging::find(Arc::clone(&options.fs), target, version)? else {
+            if let Some(path) = Staging::leftover(&*options.fs, target)? {
+                finish::tell_leftover(options, &path, &"the next restore that fetches anything says why");
+            }
+            return Ok(Self::default());
+        };
+        // One of which nothing has been done asks for nothing: days may have passed, and the target may be another one by now.
+        swap::take_back(&staging)?;
+        // One that has begun is past discarding: the old database may lie in staging.
         let goes_on = match in_place::take_up(options, target, staging.mode(), staging.pin().ok().flatten().as_ref())? {
             TakeUp::Continue => true,
             TakeUp::Repin | TakeUp::Remove | TakeUp::Refuse(_) => swap::is_pending(&staging)?,

@@ -115,7 +115,7 @@ async fn keep_lists(
     Ok(())
 }
 
-/// Ends the repair, and reads what was repaired again, from the disk.
+/// Ends the repair, and reads what was repaired again, from the disk. What is still wrong there is no snapshot's: no later run believes it.
 async fn finish(options: &Arc<Options>, staging: Arc<Staging>, snapshot: &Snapshot, defects: &[Defect]) -> Result<Vec<Defect>, Error> {
     options.progress.event(Event::Phase { phase: Phase::Finish, total_bytes: None });
     let repaired = defects.iter().filter(|defect| plan::is_repairable(defect));
@@ -130,6 +130,7 @@ async fn finish(options: &Arc<Options>, staging: Arc<Staging>, snapshot: &Snapsh
         verify::recheck(&*given.fs, held.target(), &one.manifest, &files, &begun::kept_lists(&held), &how)
     })
     .await?;
-    begun::finish(options, staging, snapshot).await?;
+    let doubtful = still_wrong.iter().filter_map(|defect| Some(snapshot.manifest.find(defect.path())?.0)).collect();
+    begun::finish(options, staging, snapshot, doubtful).await?;
     Ok(still_wrong)
 }

@@ -54,16 +54,21 @@ fn check_is_asked(options: &Options, place: &Place, pinned: &Snapshot) -> Result
 
 /// Continues a partial restore: its signature, repo and channel are checked again, its expiry is not.
 async fn continue_pinned(options: &Arc<Options>, state: &StateDir, pinned: Snapshot) -> Result<Snapshot, Error> {
-    let (given, state, pin) = (Arc::clone(options), state.clone(), pinned.pin.clone());
-    let checked = tokio::task::spawn_blocking(move || {
-        let kept = Kept { roots: &pin.roots, head: &pin.head, manifest: &pin.manifest.bytes };
-        catalog::check_pinned(&state, &given.channel, given.pin, kept).map(drop)
-    });
-    checked.await.map_err(|_| Error::WorkerDied)??;
+    check_pin(options, state, &pinned).await?;
     let age = options.now.duration_since(pinned.manifest.about().taken_at);
     let text = format!("continuing snapshot {} of {}, taken {} h ago", pinned.id().short(), options.channel, age.as_hours());
     options.progress.event(Event::Note { text });
     Ok(pinned)
+}
+
+/// Checks again what an earlier run was pinned to: whoever may write to the staging directory may have written that.
+pub(super) async fn check_pin(options: &Arc<Options>, state: &StateDir, pinned: &Snapshot) -> Result<(), Error> {
+    let (trusted, state, pin) = (options.pin, state.clone(), pinned.pin.clone());
+    let checked = tokio::task::spawn_blocking(move || {
+        let kept = Kept { roots: &pin.roots, head: &pin.head, manifest: &pin.manifest.bytes };
+        catalog::check_pinned(&state, &pin.channel, trusted, kept).map(drop)
+    });
+    Ok(checked.await.map_err(|_| Error::WorkerDied)??)
 }
 
 pub(super) async fn discover(options: &Options, state: &StateDir) -> Result<Snapshot, Error> {

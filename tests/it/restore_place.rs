@@ -290,6 +290,30 @@ fn below_a_directory_of_somebody_else_the_target_itself_is_enough() {
     assert!(!target.join(".qsync-partial").exists() && !parent.join(".db.qsync-partial").exists());
 }
 
+// OP-05
+#[test]
+fn a_database_that_this_user_cannot_move_away_is_refused_before_the_download() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("only root can make files of two users: NOT tested");
+        return;
+    }
+    let (world, pin) = published();
+    let (parent, target) = (world.path("ours"), world.path("ours/db"));
+    fs::create_dir_all(&target).unwrap();
+    fs::write(target.join("CURRENT"), "old").unwrap();
+    fs::set_permissions(world.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::create_dir(world.path("operator-state")).unwrap();
+    for path in [&parent, &world.path("operator-state")] {
+        std::os::unix::fs::chown(path, Some(65_534), Some(65_534)).unwrap();
+    }
+    let command = world.operator().args(["restore", "demo/generic", "--trust", &pin, "--replace", "--from"]).arg(world.store());
+    let command = command.arg("--to").arg(&target).below("setpriv", &["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+    let output = command.output();
+    assert_eq!(output.status.code(), Some(15), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("cannot be moved out of the way"), "{}", text(&output.stderr));
+    assert!(target.join("CURRENT").exists() && !parent.join(".db.qsync-partial").exists());
+}
+
 #[test]
 fn a_dry_run_leaves_a_partial_restore_as_it_is() {
     let (world, pin) = published();

@@ -6,6 +6,7 @@
 
 mod machine;
 mod mirror;
+mod node;
 mod publish;
 mod restore;
 
