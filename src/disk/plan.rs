@@ -146,12 +146,21 @@ pub fn is_repairable(defect: &Defect) -> bool {
     }
 }
 
-/// Whether a defect that was to be repaired is one of those that are there now, whatever bytes were found each time; of one that is of a
-/// whole file, whether anything is wrong in that file.
+/// Where these defects are: their files, and in them their chunks.
 #[must_use]
-pub fn is_still_wrong(defect: &Defect, now: &[Defect]) -> bool {
-    let chunk_of = |defect: &Defect| if let Defect::Chunk { chunk, .. } = defect { Some(*chunk) } else { None };
-    now.iter().any(|now| now.path() == defect.path() && chunk_of(defect).is_none_or(|chunk| chunk_of(now) == Some(chunk)))
+pub fn places(defects: &[Defect]) -> BTreeSet<(&str, Option<u64>)> {
+    defects.iter().flat_map(|defect| [(defect.path(), None), place(defect)]).collect()
+}
+
+/// Whether a defect that was to be repaired is at one of the places where there are some now, whatever bytes were found each time; for one
+/// that is of a whole file, whether anything is wrong in that file.
+#[must_use]
+pub fn is_still_wrong(defect: &Defect, now: &BTreeSet<(&str, Option<u64>)>) -> bool {
+    now.contains(&place(defect))
+}
+
+fn place(defect: &Defect) -> (&str, Option<u64>) {
+    (defect.path(), if let Defect::Chunk { chunk, .. } = defect { Some(*chunk) } else { None })
 }
 
 /// The chunks of a directory with these defects that are right.
@@ -311,7 +320,8 @@ mod tests {
     fn a_chunk_that_is_wrong_in_another_way_after_its_repair_is_still_wrong() {
         let hash = |byte: u8| crate::types::Hash::of(&[byte]);
         let chunk = |path: &str, chunk, found| Defect::Chunk { path: path.parse().unwrap(), chunk, offset: 0, expected: hash(0), found };
-        let now = [chunk("a", 1, Some(hash(2)))];
+        let left = [chunk("a", 1, Some(hash(2)))];
+        let now = places(&left);
         assert!(is_still_wrong(&chunk("a", 1, Some(hash(1))), &now) && is_still_wrong(&chunk("a", 1, None), &now));
         assert!(is_still_wrong(&Defect::Missing { path: "a".parse().unwrap() }, &now));
         assert!(!is_still_wrong(&chunk("a", 2, Some(hash(2))), &now) && !is_still_wrong(&chunk("b", 1, Some(hash(2))), &now));

@@ -270,7 +270,8 @@ impl Known {
             report.defects.into_iter().partition(|defect| is_repaired && plan::is_repairable(defect));
         let (mut chunks, mut fetched_bytes) = (0, 0);
         if let Some(repair) = repair {
-            repaired.retain(|defect| !plan::is_still_wrong(defect, &repair.still_wrong));
+            let still_wrong = plan::places(&repair.still_wrong);
+            repaired.retain(|defect| !plan::is_still_wrong(defect, &still_wrong));
             defects.extend(repair.still_wrong);
             chunks = repair.chunks;
             fetched_bytes = repair.sources.iter().map(|source| source.bytes).sum();
