@@ -394,3 +394,25 @@ fn what_is_written_to_an_old_file_before_it_is_cloned_is_in_no_new_database() {
         assert_eq!(asked, 2, "the changed chunk and the one that was written to; the others are read and proved");
     });
 }
+
+// P2
+#[test]
+fn a_change_in_place_that_gives_a_linked_file_away_makes_it_anew() {
+    runtime().block_on(async {
+        let files = |version: u8| -> Files {
+            let table = painted(6 * CHUNK, 2);
+            [("db".into(), None), ("CURRENT".into(), Some(vec![version; 7])), ("db/table".into(), Some(table))].into()
+        };
+        let (provider, fs) = (Provider::new().await, operator_disk(Some(&files(1))));
+        provider.publish(&files(2)).await;
+        let (table, backup) = (Path::new(TARGET).join("db/table"), Path::new(OPERATOR).join("backup"));
+        fs.hard_link(&table, &backup).unwrap();
+        let options = restoring(&fs, Arc::new(provider.store.clone()), provider.pin);
+        let owner = Some(restore::Owner { uid: 7, gid: 7 });
+        restore::run(Options { existing: Existing::InPlace, owner, ..options }).await.unwrap();
+        assert_eq!(read_tree(&fs, TARGET).unwrap(), files(2));
+        let owner_of = |path: &Path| (fs.stat(path).unwrap().uid, fs.stat(path).unwrap().nlink);
+        assert_eq!((owner_of(&table), owner_of(&backup).1), ((7, 1), 1));
+        assert_ne!(owner_of(&backup).0, 7);
+    });
+}
