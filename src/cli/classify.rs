@@ -19,9 +19,15 @@ impl Classify for Exhausted {
         match self {
             Self::Missing { .. } => (Code::ObjectMissing, one(MORE_SOURCES)),
             Self::Wrong { .. } => (Code::ObjectWrong, one(MORE_SOURCES)),
+            Self::Unreadable { .. } => (Code::Io, unreadable_source()),
             Self::Silent { .. } => (Code::Network, one(AGAIN)),
         }
     }
+}
+
+/// What to do when a source's own disk cannot read what it holds.
+fn unreadable_source() -> Vec<String> {
+    vec!["look after the disk of the source that is named above".to_owned(), MORE_SOURCES.to_owned()]
 }
 
 impl Classify for publish::Error {
@@ -55,6 +61,7 @@ impl Classify for restore::Error {
             Self::Sources(error) => error.classify(),
             Self::NoSources => (Code::Usage, one("add --from with a source")),
             Self::Seed { .. } => (Code::Usage, one("name another directory with --seed, or leave it out")),
+            Self::Chunks { count, missing: 0, unreadable, .. } if count == unreadable => (Code::Io, unreadable_source()),
             Self::Chunks { .. } => (Code::ObjectWrong, one(MORE_SOURCES)),
             Self::Incomplete { .. } => (Code::ObjectMissing, one(MORE_SOURCES)),
             Self::Gone { why, .. } => (Code::SnapshotGone, gone(why)),

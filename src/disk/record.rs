@@ -137,6 +137,23 @@ impl Record {
     }
 }
 
+impl Record {
+    /// Takes back, durably, what is recorded of these files of the manifest, in rising order: they are not what they were, and no later run believes that
+    /// they are, whatever their times say.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub fn disbelieve(&self, fs: &dyn Fs, manifest: &Manifest, files: &[usize]) -> Result<(), Error> {
+        let Stats(mut bytes) = self.stats(fs, manifest)?;
+        for (_, stat) in bytes.chunks_mut(STAT_BYTES).enumerate().filter(|(file, _)| files.binary_search(file).is_ok()) {
+            // No file is so long.
+            stat.fill(u8::MAX);
+        }
+        let path = self.folder.join("stats");
+        fs.write_durable(&path, &bytes, 0o600).map_err(Error::io("write", path))
+    }
+}
+
 /// Lengths, times and inodes of a restored directory's files when it had just been put in place.
 #[derive(Debug)]
 pub struct Stats(Vec<u8>);

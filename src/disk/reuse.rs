@@ -182,6 +182,13 @@ impl Candidate {
         }
     }
 
+    /// Whether nobody has written to it since it was opened: hours may pass before it is taken, and its record says nothing of what came since.
+    #[must_use]
+    pub fn is_as_opened(&self) -> bool {
+        let facts = |stat: &Stat| (stat.dev, stat.ino, stat.len, stat.mtime_ns, stat.ctime_ns);
+        self.file.stat().is_ok_and(|now| facts(&now) == facts(&self.stat))
+    }
+
     /// Gives the file a second name in `data`, instead of the file that was made there for `file`, and says whether that was possible.
     /// Where not, that file is made again.
     ///
@@ -191,7 +198,9 @@ impl Candidate {
         let (from, to) = (self.origin.dir.join(&file.path), data.join(&file.path));
         fs.remove_file(&to).map_err(Error::io("remove", &to))?;
         // The name may lead elsewhere by now, or through a link: what counts is the file that was opened.
-        let linked = fs.hard_link(&from, &to).and_then(|()| fs.stat(&to)).is_ok_and(|now| is_same_file(&self.stat, &now));
+        // That changes the time of its inode, so this is the last moment to compare it.
+        let link = || fs.hard_link(&from, &to).and_then(|()| fs.stat(&to)).is_ok_and(|now| is_same_file(&self.stat, &now));
+        let linked = self.is_as_opened() && link();
         if !linked {
             layout::make_file(fs, data, file)?;
         }
@@ -299,6 +308,19 @@ mod tests {
         assert!(origin.open(&fs, small).unwrap().unwrap().recorded().is_none());
         let unread = Arc::new(Origin::unknown(OLD.into()));
         assert!(unread.open(&fs, table).unwrap().unwrap().recorded_rows(&fs, 0).is_none());
+    }
+
+    // P2
+    #[test]
+    fn a_file_that_is_written_to_after_it_was_looked_at_gets_no_second_name() {
+        let (fs, large) = (MemoryFs::new(), painted(400_000, 1));
+        let origin = restored(&fs, &large);
+        let (wanted, staging) = (manifest_of(&[("db/1.sst", &large)]), staging(&fs));
+        staging.resume(&wanted, &Hash::of(b"id")).unwrap().unwrap();
+        let candidate = origin.open(&fs, &wanted.files()[0]).unwrap().unwrap();
+        fs.chown(Path::new("/d/old/db/1.sst"), 7, 7).unwrap();
+        assert!(!candidate.is_as_opened() && !candidate.link(&fs, &staging.data(), &wanted.files()[0]).unwrap());
+        assert_eq!(fs.stat(Path::new("/d/old/db/1.sst")).unwrap().nlink, 1);
     }
 
     // MF-05

@@ -45,7 +45,7 @@ pub struct Report {
 }
 
 /// Something that is not as the manifest says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Defect {
     /// A chunk has other bytes.
     Chunk {

@@ -4,6 +4,7 @@
 //! (after a failed `fsync` the kernel may have dropped the pages), and ends the writer: the next run fetches its chunks again.
 
 use std::{
+    collections::BTreeSet,
     io,
     ops::Range,
     path::PathBuf,
@@ -23,7 +24,7 @@ use super::{
 };
 use crate::{
     format::{chunk::VerifiedChunk, list::FileShape, manifest::Manifest},
-    fs::{File, Fs},
+    fs::{File, Fs, Watch},
 };
 
 /// When a batch is made durable, and how many files are kept open.
@@ -58,6 +59,8 @@ pub struct Writer {
     batch: Mutex<Batch>,
     journal: Mutex<Journal>,
     failed: AtomicBool,
+    /// Begun before anything was written. `None` where only a sync of each file tells what became of it.
+    watch: Option<Box<dyn Watch>>,
 }
 
 impl Writer {
@@ -66,8 +69,9 @@ impl Writer {
     pub fn new(fs: Arc<dyn Fs>, staging: Arc<Staging>, manifest: Arc<Manifest>, journal: Journal, settings: Settings) -> Self {
         let data = staging.data();
         let files = OpenFiles::new(Arc::clone(&fs), data.clone(), settings.open_files);
-        let (batch, journal) = (Mutex::default(), Mutex::new(journal));
-        Self { fs, staging, manifest, data, settings, files, batch, journal, failed: AtomicBool::new(false) }
+        let (batch, journal, failed) = (Mutex::default(), Mutex::new(journal), AtomicBool::new(false));
+        let watch = fs.watch(&data).ok().flatten();
+        Self { fs, staging, manifest, data, settings, files, batch, journal, failed, watch }
     }
 
     /// Writes chunk `chunk` of file `file`. Ends the batch when it is due; other threads go on meanwhile.
@@ -214,17 +218,29 @@ impl Writer {
             return Ok(());
         }
         self.staging.check_alive()?;
-        self.sync(touched)?;
+        self.sync(&chunks, touched)?;
         journal.append(&journal::merged(chunks))
     }
 
-    fn sync(&self, touched: Touched) -> Result<(), Error> {
-        match touched {
-            Touched::Many => self.fs.sync_fs(&self.data).map_err(Error::io("sync", &self.data)),
-            Touched::Few(files) => {
+    fn sync(&self, chunks: &[(usize, Range<u64>)], touched: Touched) -> Result<(), Error> {
+        match (touched, &self.watch) {
+            (Touched::Few(files), _) => {
                 files.into_iter().try_for_each(|(file, handle)| handle.sync_data().map_err(Error::io("sync", self.path(file))))
             }
+            (Touched::Many, Some(watch)) => watch.sync().map_err(Error::io("sync", &self.data)),
+            (Touched::Many, None) => self.sync_each(chunks),
         }
+    }
+
+    /// A sync of the whole file system may keep quiet about a write that failed in the background; one of the file does not. It finds little
+    /// to do after the other.
+    fn sync_each(&self, chunks: &[(usize, Range<u64>)]) -> Result<(), Error> {
+        self.fs.sync_fs(&self.data).map_err(Error::io("sync", &self.data))?;
+        let files: BTreeSet<usize> = chunks.iter().map(|(file, _)| *file).collect();
+        files.into_iter().try_for_each(|file| {
+            let handle = self.files.get(file, &self.manifest.files()[file].path)?;
+            handle.sync_data().map_err(Error::io("sync", self.path(file)))
+        })
     }
 }
 
@@ -383,5 +399,31 @@ mod tests {
         let (_, have) = staging.resume(&manifest, &Hash::of(b"id")).unwrap().unwrap();
         assert_eq!(have.count(), 0);
         assert!(fs.open(&staging.data().join("f"), Open::Read).is_ok());
+    }
+
+    // ST-03
+    #[test]
+    fn of_a_batch_of_many_files_one_lost_write_is_noticed_and_nothing_is_journaled() {
+        for watched in [true, false] {
+            let memory = MemoryFs::new();
+            memory.create_dir(Path::new("/d"), 0o755).unwrap();
+            if !watched {
+                memory.refuse_watches();
+            }
+            let (fs, id): (Arc<dyn Fs>, _) = (Arc::new(memory.clone()), Hash::of(b"id"));
+            let files: Vec<(String, Vec<u8>)> = (0..40).map(|i| (format!("f{i:02}"), painted(100, i))).collect();
+            let files: Vec<(&str, &[u8])> = files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())).collect();
+            let manifest = Arc::new(manifest_of(&files));
+            let staging = open(&fs, Path::new("/d/node"));
+            let (journal, _) = staging.resume(&manifest, &id).unwrap().unwrap();
+            let writer = Writer::new(Arc::clone(&fs), Arc::clone(&staging), Arc::clone(&manifest), journal, settings());
+            let write_all = || files.iter().enumerate().try_for_each(|(file, (_, bytes))| writer.write(file, 0, &verified(bytes)));
+            write_all().unwrap();
+            writer.flush().unwrap();
+            write_all().unwrap();
+            memory.lose_writes(&staging.data().join("f03")).unwrap();
+            assert!(matches!(writer.flush(), Err(Error::Io { action: "sync", .. })), "watched: {watched}");
+            assert!(matches!(writer.flush(), Err(Error::Stopped)));
+        }
     }
 }

@@ -9,6 +9,7 @@ use crate::{
         list::{FileShape, SEGMENT_ROWS},
         manifest::FileEntry,
     },
+    sources::Exhausted,
 };
 
 /// The chunks of `new` that lie in staging because `old` has the same bytes at the same place of the same file.
@@ -20,7 +21,7 @@ pub(super) async fn carry_over(options: &Arc<Options>, lists: &Lists, old: &Snap
     let have = match resume(options, lists, old).await {
         Ok((_journal, have)) => have,
         // No journal, and no source has the older snapshot's lists any more: its chunks cannot be told from anything else.
-        Err(Error::Sources(_)) => return Ok(carried),
+        Err(Error::Sources(lost)) if are_gone(&lost) => return Ok(carried),
         Err(error) => return Err(error),
     };
     for (position, file) in new.manifest.files().iter().enumerate() {
@@ -40,6 +41,15 @@ pub(super) async fn carry_over(options: &Arc<Options>, lists: &Lists, old: &Snap
     Ok(carried)
 }
 
+/// Whether no waiting brings the lists of an older snapshot back. A silent network or a disk that cannot be read says nothing of them, and
+/// must not cost what is verified.
+fn are_gone(lost: &Exhausted) -> bool {
+    match lost {
+        Exhausted::Missing { .. } | Exhausted::Wrong { .. } => true,
+        Exhausted::Unreadable { .. } | Exhausted::Silent { .. } => false,
+    }
+}
+
 /// One file in both snapshots.
 struct Pair<'a> {
     old: &'a FileEntry,
@@ -57,7 +67,7 @@ impl Pair<'_> {
             }
             // A list that is gone costs its chunks, not the run: the older snapshot may have left all sources.
             let old_rows = match lists.rows(self.old, old, segment).await {
-                Err(Error::Sources(_)) => continue,
+                Err(Error::Sources(lost)) if are_gone(&lost) => continue,
                 rows => rows?,
             };
             let new_rows = lists.rows(self.new, new, segment).await?;
@@ -68,5 +78,22 @@ impl Pair<'_> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    // CR-09
+    #[test]
+    fn lists_that_cannot_be_had_now_are_not_gone() {
+        let (key, lines) = (String::new(), Vec::new());
+        assert!(are_gone(&Exhausted::Missing { key: key.clone(), lines: lines.clone() }));
+        assert!(are_gone(&Exhausted::Wrong { key: key.clone(), lines: lines.clone() }));
+        assert!(!are_gone(&Exhausted::Unreadable { key, lines: lines.clone() }));
+        assert!(!are_gone(&Exhausted::Silent { waited: Duration::from_secs(1), lines }));
     }
 }

@@ -40,8 +40,10 @@ pub enum Error {
     Chunks {
         /// How many.
         count: u64,
-        /// How many of them no source has at all; what the sources have of the others is wrong.
+        /// How many of them no source has at all.
         missing: u64,
+        /// How many of them lie on a disk that cannot read them; what the sources have of all others is wrong.
+        unreadable: u64,
         /// The first of them, one line each: chunk, file, source, reason.
         named: Vec<String>,
     },

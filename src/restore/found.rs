@@ -70,8 +70,14 @@ impl Found {
     async fn make_clone(&self, context: &Context, position: usize, rows: &[Row]) -> Result<Option<usize>, Error> {
         let known: Vec<_> = (0..).zip(rows).filter(|(_, row)| !row.is_hole()).map(|(index, row)| self.all_evidence(index, row)).collect();
         let Some(number) = plan::plan_clone(&known, !context.have.ranges(position).is_empty()) else { return Ok(None) };
-        let (writer, source) = (Arc::clone(&context.writer), Arc::clone(self.candidates[number].file()));
-        let cloned = blocking(move || writer.clone_file(position, &*source)).await?;
+        let (writer, candidates) = (Arc::clone(&context.writer), Arc::clone(&self.candidates));
+        let cloned = blocking(move || {
+            let source = &candidates[number];
+            // In this order: what was written to it before it was cloned is in the clone, and the record says nothing of it. Its chunks are
+            // read and proved then, like those of a file of which nothing is recorded.
+            Ok(writer.clone_file(position, &**source.file())? && source.is_as_opened())
+        })
+        .await?;
         Ok(cloned.then_some(number))
     }
 

@@ -16,6 +16,8 @@ use crate::{
         staging::{Pin, Staging},
         usage, verify,
     },
+    format::manifest::Manifest,
+    fs::Stat,
     progress::{Event, Phase},
     types::Hash,
 };
@@ -66,7 +68,9 @@ pub(super) async fn begin(options: &Arc<Options>, lists: &Lists, snapshot: &Snap
     blocking(move || {
         let kept = kept_lists(&staging);
         let how = verify::Options { threads: given.threads, whole_files: false, stop: &given.stop, progress: &*given.progress };
-        let have = verify::right(&*given.fs, staging.target(), &one.manifest, &kept, &how)?;
+        let mut have = verify::right(&*given.fs, staging.target(), &one.manifest, &kept, &how)?;
+        // Such a file is made anew like one that would be written to: its other names keep what they had, and their owner.
+        shared_with_others(&given, staging.target(), &one.manifest).into_iter().for_each(|file| have.forget(file));
         // The last moment at which nothing has happened.
         if given.stop.requested() {
             return Err(disk::Error::Stopped);
@@ -74,6 +78,14 @@ pub(super) async fn begin(options: &Arc<Options>, lists: &Lists, snapshot: &Snap
         in_place::begin(&staging, &one.manifest, &one.id(), have, &kept, Purpose::Restore)
     })
     .await
+}
+
+/// The files that are to change hands and have other names, which must not.
+fn shared_with_others(options: &Options, target: &Path, manifest: &Manifest) -> Vec<usize> {
+    let Some(owner) = options.owner else { return Vec::new() };
+    let changes_hands = |stat: Stat| stat.nlink > 1 && (stat.uid, stat.gid) != (owner.uid, owner.gid);
+    let stats = manifest.files().iter().map(|file| options.fs.stat(&target.join(&file.path)));
+    stats.enumerate().filter(|(_, stat)| stat.as_ref().is_ok_and(|stat| changes_hands(*stat))).map(|(file, _)| file).collect()
 }
 
 /// The list segments that the staging directory keeps.

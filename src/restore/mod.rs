@@ -94,7 +94,7 @@ async fn restore(options: &Arc<Options>, state: &StateDir, engine: &OnceCell<Arc
     }
     let incomplete = |error: Error| error.or_incomplete(&snapshot.id());
     // 4. Pin: a later run continues this snapshot.
-    let sources = engine.get_or_init(|| open_engine(options)).await;
+    let sources = until_stopped(options, async { Ok(engine.get_or_init(|| open_engine(options)).await) }).await?;
     let build = until_stopped(options, Build::pin(options, place, &snapshot, sources)).await.map_err(incomplete)?;
     // 5. and 6. Plan, fetch, verify, write, journal.
     let (staging, moved, reports) = build.fetch_all(options, &snapshot, local).await.map_err(incomplete)?;

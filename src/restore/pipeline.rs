@@ -37,18 +37,16 @@ use crate::{
     sources::{Attempts, Exhausted, Form, Origin, Sources, Want},
 };
 
-/// The most bodies in flight.
-const MAX_LANES: u64 = 64;
-/// Lanes to start with; more help only where latency is high.
-const LANES: u64 = 16;
+/// The most bodies in flight. The memory budget may allow fewer.
+const MAX_LANES: u64 = 16;
 /// Threads at most: more than a machine's disk can use, and far fewer than the runtime has for all blocking work.
 const MAX_THREADS: usize = 64;
 /// How often it is looked whether a batch is due that no write ends, because the sources are slow.
 const TICK: Duration = Duration::from_millis(250);
 /// Chunks that no source could deliver and that an error names.
 const NAMED_LOSSES: usize = 10;
-/// Chunks that no source has before no more are asked for: the snapshot has left the sources, and each costs the time in which a
-/// cache may forget an old answer.
+/// Chunks that no source has or can read before no more are asked for: the snapshot has left the sources, or a disk is dying, and each costs
+/// the time in which a cache may forget an old answer.
 const MISSING_TO_END: u64 = 64;
 
 /// What the stages need to know.
@@ -130,6 +128,7 @@ pub(super) struct Shared {
 struct Losses {
     count: u64,
     missing: u64,
+    unreadable: u64,
     named: Vec<String>,
 }
 
@@ -233,7 +232,7 @@ fn first_cause<T>(first: Result<(), Error>, second: Result<T, Error>) -> Result<
 /// Bodies in flight that the memory budget allows: each may be a frame here and its chunk in a thread.
 fn lanes(context: &Context) -> u64 {
     let pair = 2 * u64::from(context.manifest.about().chunk_size.bytes());
-    (context.memory_bytes / pair).clamp(1, MAX_LANES).min(LANES)
+    (context.memory_bytes / pair).clamp(1, MAX_LANES)
 }
 
 /// Walks the manifest and says what to fetch; lists are fetched as their files come up.
@@ -457,15 +456,16 @@ impl Shared {
         let mut losses = self.losses.lock().expect("no holder of this lock panics");
         losses.count += 1;
         losses.missing += u64::from(matches!(lost, Exhausted::Missing { .. }));
+        losses.unreadable += u64::from(matches!(lost, Exhausted::Unreadable { .. }));
         if losses.named.len() < NAMED_LOSSES {
             losses.named.push(name_of(manifest, job, lost));
         }
-        if losses.missing < MISSING_TO_END { GoOn::Yes } else { GoOn::No }
+        if losses.missing + losses.unreadable < MISSING_TO_END { GoOn::Yes } else { GoOn::No }
     }
 
     fn refuse_losses(&self) -> Result<(), Error> {
-        let Losses { count, missing, named } = std::mem::take(&mut *self.losses.lock().expect("no holder of this lock panics"));
-        if count == 0 { Ok(()) } else { Err(Error::Chunks { count, missing, named }) }
+        let Losses { count, missing, unreadable, named } = std::mem::take(&mut *self.losses.lock().expect("no holder of this lock panics"));
+        if count == 0 { Ok(()) } else { Err(Error::Chunks { count, missing, unreadable, named }) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{Error, Options, blocking, build::Build, in_place as begun, lists::Lists, local::Local, snapshot::Snapshot};
+use super::{Error, Options, blocking, build::Build, in_place as begun, lists::Lists, local::Local, snapshot::Snapshot, until_stopped};
 use crate::{
     disk::{
         self, in_place, in_use,
@@ -41,9 +41,13 @@ pub(super) async fn run(
     let staging = Arc::new(open(options, target, snapshot, defects).await?);
     keep_lists(&staging, snapshot, known_list).await?;
     let lists = Lists { staging: Arc::clone(&staging), sources };
-    for file in snapshot.manifest.files() {
-        lists.keep_all(file).await?;
-    }
+    until_stopped(options, async {
+        for file in snapshot.manifest.files() {
+            lists.keep_all(file).await?;
+        }
+        Ok(())
+    })
+    .await?;
     let have = plan::healthy(&snapshot.manifest, defects);
     let (held, one) = (Arc::clone(&staging), snapshot.clone());
     let (journal, have) = blocking(move || {

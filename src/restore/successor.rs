@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use thiserror::Error;
 
-use super::{Error, Options, Partial, snapshot};
+use super::{Error, Options, Partial, snapshot, until_stopped};
 use crate::{
     catalog::{self, StateDir},
     progress::Event,
@@ -65,7 +65,7 @@ pub(super) async fn outlive<T>(
         };
         let next = match snapshots {
             MOST_SNAPSHOTS => Err(NoSuccessor::TooMany),
-            _ => successor(&options, &snapshot).await,
+            _ => until_stopped(&options, async { Ok(successor(&options, &snapshot).await) }).await?,
         };
         options = Arc::new(next.map_err(|why| Error::Gone { snapshot, why: Box::new(why), source })?);
         snapshots += 1;
@@ -91,7 +91,10 @@ pub(super) async fn successor(options: &Options, state: &StateDir, gone: &Hash, 
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::{
+        sync::atomic::{AtomicU32, Ordering},
+        time::Duration,
+    };
 
     use super::*;
     use crate::{
@@ -136,6 +139,18 @@ mod tests {
         let ended = outlive(options(), attempt, async |options, _| Ok(options.clone())).await;
         assert!(matches!(ended, Err(Error::Gone { why, .. }) if matches!(*why, NoSuccessor::TooMany)));
         assert_eq!(attempts.into_inner(), MOST_SNAPSHOTS);
+    }
+
+    // CR-03
+    #[tokio::test]
+    async fn a_channel_that_does_not_answer_holds_nobody_up_who_wants_to_stop() {
+        let asked = options();
+        asked.stop.request();
+        let gone = async |_: &Arc<Options>| -> Result<(), Error> {
+            Err(Error::Incomplete { snapshot: Hash::of(b"gone"), source: Box::new(Error::NoSources) })
+        };
+        let ended = tokio::time::timeout(Duration::from_secs(2), outlive(asked, gone, async |_, _| std::future::pending().await)).await;
+        assert!(matches!(ended, Ok(Err(Error::Interrupted))), "{ended:?}");
     }
 
     // NW-11

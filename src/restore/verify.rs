@@ -171,12 +171,20 @@ pub enum Error {
 pub async fn run(options: Options) -> Result<Checked, Error> {
     let (options, started) = (Arc::new(options), Instant::now());
     // 1. What should be there.
-    let known = Arc::new(Known::open(&options).await?);
+    let known = Arc::new(tokio::select! {
+        known = Known::open(&options) => known?,
+        () = options.stop.wait() => return Err(disk::Error::Stopped.into()),
+    });
     // 2. What is there.
     let report = known.verify(&options).await?;
     let wrong = report.defects.iter().any(plan::is_repairable);
-    // 3. Whatever differs, from a source.
+    // 3. What was found wrong is not believed any more, however this ends.
+    known.disbelieve(&options, &report.defects).await?;
+    // 4. Whatever differs, from a source.
     let repaired = if options.repair && wrong { Some(known.repair(&options, &report.defects).await?) } else { None };
+    if let Some(repaired) = &repaired {
+        known.disbelieve(&options, &repaired.still_wrong).await?;
+    }
     Ok(known.verified(&options, report, repaired, started))
 }
 
@@ -225,11 +233,16 @@ impl Known {
     }
 
     /// A list segment: what was kept counts first.
-    fn list(&self, fs: &dyn Fs, runtime: &Handle, id: &Hash) -> io::Result<Vec<u8>> {
-        let kept = self.record.as_ref().map_or(Ok(None), |record| record.list(fs, id)).map_err(io::Error::other)?;
+    fn list(&self, options: &Options, runtime: &Handle, id: &Hash) -> io::Result<Vec<u8>> {
+        let kept = self.record.as_ref().map_or(Ok(None), |record| record.list(&*options.fs, id)).map_err(io::Error::other)?;
         match (kept, &self.sources) {
             (Some(bytes), _) => Ok(bytes),
-            (None, Some(sources)) => runtime.block_on(sources.list(*id)).map_err(io::Error::other),
+            (None, Some(sources)) => runtime.block_on(async {
+                tokio::select! {
+                    list = sources.list(*id) => list.map_err(io::Error::other),
+                    () = options.stop.wait() => Err(io::ErrorKind::Interrupted.into()),
+                }
+            }),
             (None, None) => Err(io::ErrorKind::NotFound.into()),
         }
     }
@@ -249,7 +262,32 @@ impl Known {
                 stop: &options.stop,
                 progress: &*options.progress,
             };
-            Ok(verify::verify(fs, &known.target, manifest, &|id| known.list(fs, &runtime, id), &how)?)
+            let report = verify::verify(fs, &known.target, manifest, &|id| known.list(&options, &runtime, id), &how);
+            // A list that was not waited for is no defect of anything.
+            Ok(report.map_err(|error| if options.stop.requested() { disk::Error::Stopped } else { error })?)
+        })
+        .await
+    }
+
+    /// Takes back what the state directory says of files that turned out to be wrong: a disk that decays changes neither length nor time,
+    /// and a restore would believe and keep them. A state directory that cannot be written makes no difference to what was found.
+    async fn disbelieve(&self, options: &Arc<Options>, defects: &[Defect]) -> Result<(), Error> {
+        let wrong = defects.iter().filter(|defect| plan::is_repairable(defect));
+        let mut files: Vec<usize> = wrong.filter_map(|defect| Some(self.snapshot.manifest.find(defect.path())?.0)).collect();
+        files.dedup();
+        files.sort_unstable();
+        files.dedup();
+        if files.is_empty() {
+            return Ok(());
+        }
+        let (given, target, snapshot) = (Arc::clone(options), self.target.clone(), self.snapshot.clone());
+        blocking(move || {
+            let taken_back = disbelieve(&given, &target, &snapshot, &files);
+            if let Err(error) = taken_back {
+                let text = format!("the record of {} still vouches for files that are wrong: {error}", target.display());
+                given.progress.event(Event::Warning { text });
+            }
+            Ok(())
         })
         .await
     }
@@ -347,6 +385,14 @@ fn recorded(options: &Options, target: &Path) -> Result<(Record, Snapshot), Erro
     let manifest = Manifest::parse_stored(&stored.bytes, stored.json_bytes).map_err(defect)?;
     let snapshot = Snapshot { manifest: Arc::new(manifest), pin: record.pin.clone() };
     Ok((record, snapshot))
+}
+
+/// Takes back what is recorded of these files, if a record of this very snapshot is kept.
+fn disbelieve(options: &Options, target: &Path, snapshot: &Snapshot, files: &[usize]) -> Result<(), disk::Error> {
+    match Record::load(&*options.fs, &options.state_dir, target)? {
+        Some(record) if record.pin.manifest.id == snapshot.id() => record.disbelieve(&*options.fs, &snapshot.manifest, files),
+        _ => Ok(()),
+    }
 }
 
 /// A directory that was being changed is not verified; its own repair goes on.

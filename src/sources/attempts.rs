@@ -39,6 +39,17 @@ enum Absent {
     Yes,
 }
 
+/// Why an object cannot be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Worst {
+    /// Somebody delivers it, wrongly.
+    Wrong,
+    /// Somebody has it and cannot read it.
+    Unreadable,
+    /// Nobody has it.
+    Absent,
+}
+
 impl Tries {
     fn are_hopeless(&self) -> bool {
         self.wrong >= WRONG_BODIES_ALLOWED || self.absent == Absent::Yes || self.unreadable >= UNREADABLE_ANSWERS_ALLOWED
@@ -78,8 +89,16 @@ impl Attempts {
         self.by_source.get(&source).is_some_and(Tries::are_hopeless)
     }
 
-    pub(super) fn any_wrong(&self) -> bool {
-        self.by_source.values().any(|tries| tries.wrong > 0)
+    /// Why no source can deliver the object, when all are hopeless: what may be healed elsewhere outweighs that others lack it.
+    pub(super) fn worst(&self) -> Worst {
+        let any = |is: fn(&Tries) -> bool| self.by_source.values().any(is);
+        if any(|tries| tries.wrong > 0) {
+            Worst::Wrong
+        } else if any(|tries| tries.unreadable > 0 && tries.absent != Absent::Yes) {
+            Worst::Unreadable
+        } else {
+            Worst::Absent
+        }
     }
 
     pub(super) fn asked(&mut self, source: usize) {
@@ -112,6 +131,13 @@ impl Attempts {
     /// The pause before the next round: the engine's own, or what a source asked for if that is longer.
     pub(super) fn at_least(&self, pause: Duration) -> Duration {
         self.pause.max(pause)
+    }
+
+    /// Lets every source be asked again in this round but those that are being asked.
+    pub(super) fn allow_again_all_but(&mut self, asked: &[usize]) {
+        for (_, tries) in self.by_source.iter_mut().filter(|(source, _)| !asked.contains(source)) {
+            tries.asked_this_round = false;
+        }
     }
 
     pub(super) fn begin_round(&mut self) {

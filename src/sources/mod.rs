@@ -31,6 +31,7 @@ use crate::{
 };
 
 pub use attempts::Attempts;
+use attempts::Worst;
 use plan::Candidate;
 pub use source::{Form, Report};
 use source::{STRIKES_TO_DROP, Source};
@@ -122,6 +123,14 @@ pub enum Exhausted {
         /// One line per source.
         lines: Vec<String>,
     },
+    /// Every source lacks it or holds it on a disk of this machine that cannot read it: it is not gone.
+    #[error("{key} cannot be read: {}", lines.join("; "))]
+    Unreadable {
+        /// The object.
+        key: String,
+        /// One line per source.
+        lines: Vec<String>,
+    },
     /// Nothing was delivered for so long that waiting makes no sense.
     #[error("no source delivered anything for {}: {}", humantime::format_duration(*waited), lines.join("; "))]
     Silent {
@@ -144,9 +153,9 @@ pub struct Sources {
 }
 
 /// What is known of the bodies that arrived, from whichever source.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Deliveries {
-    last: Instant,
+    last: Option<Instant>,
     /// How long one usually takes.
     usual: Option<Duration>,
 }
@@ -156,7 +165,7 @@ impl Sources {
     #[must_use]
     pub fn new(stores: Vec<(DynReadStore, Form)>, settings: Settings, progress: Arc<dyn Progress>) -> Self {
         let sources = stores.into_iter().map(|(store, form)| Source::new(store, form)).collect();
-        let deliveries = Mutex::new(Deliveries { last: Instant::now(), usual: None });
+        let deliveries = Mutex::new(Deliveries::default());
         Self { sources, settings, progress, deliveries, dropping: Mutex::default(), hedges: Semaphore::new(hedge::HEDGES) }
     }
 
@@ -164,16 +173,16 @@ impl Sources {
     /// Failures are counted in `attempts`, so that another call for the same object starts where this one ended.
     ///
     /// # Errors
-    /// [`Exhausted`] when every source lacks it or delivered it wrongly twice, or when none delivered anything for `max_wait`.
+    /// [`Exhausted`] when every source lacks it, cannot read it or delivered it wrongly twice, or when none delivered anything for `max_wait`.
     pub async fn fetch(&self, want: &Want, attempts: &mut Attempts, body: &mut Vec<u8>) -> Result<Origin, Exhausted> {
-        let mut pauses = self.pauses();
+        let (mut pauses, begun) = (self.pauses(), Instant::now());
         loop {
             while let Some(index) = plan::choose(self.candidates(attempts)) {
-                if let Some(origin) = self.try_one(index, want, attempts, body).await {
+                if let Some(origin) = self.try_one(index, want, attempts, begun, body).await {
                     return Ok(origin);
                 }
             }
-            self.check_hope(want, attempts)?;
+            self.check_hope(want, attempts, begun)?;
             match attempts.all_wait_until(self.askable(attempts)) {
                 Some(time) => tokio::time::sleep_until(time).await,
                 None => {
@@ -269,15 +278,19 @@ impl Sources {
         }
     }
 
-    /// Whether another round can succeed.
-    fn check_hope(&self, want: &Want, attempts: &Attempts) -> Result<(), Exhausted> {
+    /// Whether another round can succeed, for somebody who has waited since `begun`: what was done before that is not the sources' silence.
+    fn check_hope(&self, want: &Want, attempts: &Attempts, begun: Instant) -> Result<(), Exhausted> {
         if self.askable(attempts).next().is_none() {
             let (key, lines) = (want.framed.key.to_string(), self.lines(attempts));
-            return Err(if attempts.any_wrong() { Exhausted::Wrong { key, lines } } else { Exhausted::Missing { key, lines } });
+            return Err(match attempts.worst() {
+                Worst::Wrong => Exhausted::Wrong { key, lines },
+                Worst::Unreadable => Exhausted::Unreadable { key, lines },
+                Worst::Absent => Exhausted::Missing { key, lines },
+            });
         }
         // "Absent" is an answer: who gives it is not silent.
         let answered = attempts.all_wait_until(self.askable(attempts)).is_some();
-        let waited = self.deliveries.lock().expect("no holder of this lock panics").last.elapsed();
+        let waited = self.silent_for(begun);
         if waited >= self.settings.max_wait && !answered {
             return Err(Exhausted::Silent { waited: Duration::from_secs(waited.as_secs()), lines: self.lines(attempts) });
         }

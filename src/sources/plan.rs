@@ -6,6 +6,10 @@ use std::time::Duration;
 const TIMES_AS_LONG: u32 = 4;
 /// How long any request may take before a second source is asked.
 const SHORTEST_WAIT: Duration = Duration::from_secs(5);
+/// How often it is looked whether another source can be asked by now, when none could.
+pub(super) const LOOK_AGAIN: Duration = SHORTEST_WAIT;
+/// The least that a body may bring in a second, bytes, before its source counts as silent: as for a web server.
+const LEAST_RATE: u64 = 16 << 10;
 /// How much of the usual duration one more delivery makes up: an eighth.
 const WEIGHT: u32 = 8;
 
@@ -40,6 +44,16 @@ pub(super) fn choose_second(candidates: impl Iterator<Item = Candidate>) -> Opti
     let works = |one: &Candidate| !one.resting && !one.on_probation;
     let latest_first = |one: &Candidate| (one.since_delivery.unwrap_or(Duration::MAX), one.in_flight, one.index);
     candidates.filter(works).min_by_key(latest_first).map(|one| one.index)
+}
+
+/// The source to ask beside others when none works for sure: one that failed and has rested since, one request at a time.
+pub(super) fn choose_again(candidates: impl Iterator<Item = Candidate>) -> Option<usize> {
+    choose(candidates.filter(|one| !one.is_last_resort()))
+}
+
+/// How long a body of `bytes` can be on its way.
+pub(super) fn longest_body(bytes: u64) -> Duration {
+    Duration::from_secs(bytes / LEAST_RATE)
 }
 
 /// How long to wait for one source before a second is asked for the same object, when a delivery usually takes `usual`. Many times
@@ -99,6 +113,15 @@ mod tests {
         let busy = Candidate { in_flight: 5, ..delivered(2, 1) };
         assert_eq!(choose_second([idle(0), delivered(1, 9), busy].into_iter()), Some(2));
         assert_eq!(choose_second([idle(0), delivered(1, 9)].into_iter()), Some(1));
+    }
+
+    #[test]
+    fn who_failed_is_asked_again_when_it_has_rested_and_once_at_a_time() {
+        let probation = Candidate { on_probation: true, ..idle(0) };
+        assert_eq!(choose_again([probation].into_iter()), Some(0));
+        assert_eq!(choose_again([Candidate { resting: true, ..probation }].into_iter()), None);
+        assert_eq!(choose_again([Candidate { in_flight: 1, ..probation }].into_iter()), None);
+        assert_eq!(longest_body(1 << 20), 64 * SECOND);
     }
 
     // HM-05

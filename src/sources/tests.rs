@@ -277,6 +277,83 @@ async fn silence_of_all_sources_ends_after_max_wait_and_names_each() {
     }
 }
 
+/// A store that never answers, as a disk that hangs.
+fn hanging(name: &str) -> Arc<RecordStore<MemoryStore>> {
+    let year = Duration::from_secs(365 * 24 * 3600);
+    Arc::new(RecordStore::new(memory(name, &[])).with_faults(move |_| Some(Fault::Delay(year))))
+}
+
+// HM-05
+#[tokio::test(start_paused = true)]
+async fn a_source_that_hangs_for_ever_does_not_hold_up_one_that_fails_for_a_while() {
+    let (row, frame) = hole_free_row(CONTENT);
+    let key = key::chunk(&Hash::of(&frame));
+    let begin = Instant::now();
+    // At the first look it rests or fails; it is well again after half a minute.
+    let failing = RecordStore::new(memory("failing", &[(&key, &frame)])).with_faults(move |_| {
+        (begin.elapsed() < Duration::from_secs(30)).then_some(Fault::Fail(ErrorKind::Unavailable { retry_after: None }))
+    });
+    let (sources, _) = as_one(vec![Arc::new(failing), hanging("hanging") as DynReadStore]);
+    let found = futures::future::join_all((0..4).map(|_| sources.chunk(row, CONTENT.len() as u32))).await;
+    assert!(found.into_iter().all(|chunk| chunk.unwrap() == CONTENT));
+    assert!(begin.elapsed() < Duration::from_secs(55), "{:?}", begin.elapsed());
+}
+
+// HM-05
+#[tokio::test(start_paused = true)]
+async fn when_two_sources_hang_the_third_is_asked() {
+    let (row, frame) = hole_free_row(CONTENT);
+    let key = key::chunk(&Hash::of(&frame));
+    let (one, two) = (hanging("one"), hanging("two"));
+    let begin = Instant::now();
+    let slow = RecordStore::new(memory("slow", &[(&key, &frame)])).with_faults(|_| Some(Fault::Delay(Duration::from_secs(1))));
+    let (sources, _) = as_one(vec![one as DynReadStore, two as DynReadStore, Arc::new(slow)]);
+    assert_eq!(sources.chunk(row, CONTENT.len() as u32).await.unwrap(), CONTENT);
+    assert!(begin.elapsed() < Duration::from_secs(12), "{:?}", begin.elapsed());
+}
+
+// HM-05, NW-10
+#[tokio::test(start_paused = true)]
+async fn an_only_source_that_hangs_is_silent_after_max_wait() {
+    let (row, _) = hole_free_row(CONTENT);
+    let begin = Instant::now();
+    let (sources, _) = as_one(vec![hanging("hanging") as DynReadStore]);
+    match sources.chunk(row, CONTENT.len() as u32).await {
+        Err(Exhausted::Silent { lines, .. }) => assert_eq!(lines, ["hanging: no answer at all"]),
+        other => panic!("{other:?}"),
+    }
+    assert!((60..90).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
+}
+
+// NW-10
+#[tokio::test(start_paused = true)]
+async fn what_is_done_on_this_machine_between_two_requests_is_no_silence_of_the_sources() {
+    let (row, frame) = hole_free_row(CONTENT);
+    let key = key::chunk(&Hash::of(&frame));
+    let flaky = RecordStore::new(memory("flaky", &[(&key, &frame)]))
+        .with_faults(|call| matches!(call.index, 0 | 2).then_some(Fault::Fail(ErrorKind::Interrupted)));
+    let (sources, _) = as_one(vec![Arc::new(flaky)]);
+    // Before the first request, and between two: a database is verified for hours.
+    for _ in 0..2 {
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert_eq!(sources.chunk(row, CONTENT.len() as u32).await.unwrap(), CONTENT);
+    }
+}
+
+// ST-03
+#[tokio::test(start_paused = true)]
+async fn what_a_disk_cannot_read_is_not_gone() {
+    let (row, _) = hole_free_row(CONTENT);
+    let bad_disk = RecordStore::new(memory("disk", &[])).with_faults(|_| Some(Fault::Fail(ErrorKind::Io)));
+    let (sources, _) = as_one(vec![Arc::new(bad_disk), Arc::new(memory("lacks", &[]))]);
+    match sources.chunk(row, CONTENT.len() as u32).await {
+        Err(Exhausted::Unreadable { lines, .. }) => {
+            assert!(lines[0].starts_with("disk: ") && lines[1].starts_with("lacks: has no"), "{lines:?}")
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_source_that_just_failed_is_asked_last() {
     let (row, frame) = hole_free_row(CONTENT);

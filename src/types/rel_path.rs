@@ -1,15 +1,15 @@
 //! The path of a file or directory inside a snapshot (docs/format.md, 2.4).
 
-use std::{borrow::Borrow, fmt, path::Path, str::FromStr};
+use std::{borrow::Borrow, fmt, path::Path, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// 1 to 16 components of `[A-Za-z0-9._+-]`, each 1 to 255 bytes and neither `.` nor `..`; at most 1,024 bytes.
-/// It cannot leave the directory that it is joined to.
+/// It cannot leave the directory that it is joined to. Clones share the text: where a whole database is wrong, every chunk names its file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct RelPath(String);
+pub struct RelPath(Arc<str>);
 
 impl RelPath {
     /// The most bytes a path may have.
@@ -26,7 +26,7 @@ impl RelPath {
     /// The path as a relative file-system path.
     #[must_use]
     pub fn as_path(&self) -> &Path {
-        Path::new(&self.0)
+        Path::new(&*self.0)
     }
 
     /// The last component.
@@ -38,7 +38,7 @@ impl RelPath {
     /// The path without its last component; `None` at the top.
     #[must_use]
     pub fn parent(&self) -> Option<Self> {
-        self.0.rsplit_once('/').map(|(parent, _)| Self(parent.to_owned()))
+        self.0.rsplit_once('/').map(|(parent, _)| Self(parent.into()))
     }
 
     /// The components, outermost first.
@@ -93,7 +93,7 @@ impl FromStr for RelPath {
 
     fn from_str(text: &str) -> Result<Self, InvalidRelPath> {
         Self::check(text)?;
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 }
 
@@ -102,13 +102,13 @@ impl TryFrom<String> for RelPath {
 
     fn try_from(text: String) -> Result<Self, InvalidRelPath> {
         Self::check(&text)?;
-        Ok(Self(text))
+        Ok(Self(text.into()))
     }
 }
 
 impl From<RelPath> for String {
     fn from(path: RelPath) -> Self {
-        path.0
+        path.as_str().to_owned()
     }
 }
 
@@ -167,6 +167,12 @@ mod tests {
         ] {
             assert!(bad.parse::<RelPath>().is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn clones_share_their_text() {
+        let path: RelPath = "db/000012.sst".parse().unwrap();
+        assert_eq!(path.as_str().as_ptr(), path.clone().as_str().as_ptr());
     }
 
     proptest! {

@@ -1,12 +1,18 @@
 //! `verify --repair`, `verify DIR CHANNEL`, and `verify --drop-cache`.
 
-use std::fs::{self, File};
+use std::{
+    fs::{self, File},
+    thread,
+    time::{Duration, Instant},
+};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::support::{
     CHANNEL, World,
     command::{Qsync, text},
+    evil::{Answer, EvilMirror},
     trace::can_trace,
     tree,
 };
@@ -94,6 +100,54 @@ fn frame(world: &World, file: &str, chunk: u64) -> u64 {
     line["frame_bytes"].as_u64().unwrap()
 }
 
+/// Flips a bit as a disk does that decays: neither the length nor the time of the file tells.
+fn rot(world: &World, file: &str, offset: u64) {
+    let path = world.target().join(file);
+    let time = fs::metadata(&path).unwrap().modified().unwrap();
+    tree::flip(&path, offset);
+    File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+}
+
+// ST-05
+#[test]
+fn what_verify_found_wrong_is_believed_by_no_later_restore() {
+    let (world, pin) = restored();
+    rot(&world, "db/000001.sst", 4 * tree::CHUNK + 1);
+    assert_eq!(world.restore_command(&pin).arg("--replace").summary()["outcome"], "already-restored", "its time tells nothing");
+    let error = verify(&world).json_error(13);
+    let hints: Vec<&str> = error["hints"].as_array().unwrap().iter().map(|hint| hint.as_str().unwrap()).collect();
+    assert!(hints[0].contains("--repair --from") && hints[1].contains("--replace --rehash"), "{hints:?}");
+    assert_eq!(world.restore_command(&pin).arg("--replace").summary()["outcome"], "restored");
+    tree::assert_same(&world.path("data"), &world.target());
+    assert_eq!(verify(&world).summary()["defects"], 0);
+}
+
+// ST-05
+#[test]
+fn what_verify_found_wrong_against_a_named_snapshot_is_not_linked_into_the_next_one() {
+    let (world, pin) = restored();
+    rot(&world, "db/000001.sst", 4 * tree::CHUNK + 1);
+    verify(&world).arg(CHANNEL).args(["--trust", &pin, "--from"]).arg(world.store()).fails_with(13);
+    fs::write(world.path("data/CURRENT"), "000004").unwrap();
+    world.publish(&world.path("data"), 2);
+    world.restore_command(&pin).arg("--replace").summary();
+    tree::assert_same(&world.path("data"), &world.target());
+}
+
+// ST-05, ST-09
+#[test]
+fn what_is_wrong_is_told_where_the_record_cannot_be_taken_back() {
+    let (world, _) = restored();
+    rot(&world, "db/000001.sst", 0);
+    let record = fs::read_dir(world.path("operator-state/targets")).unwrap().next().unwrap().unwrap().path();
+    let generation = fs::read_dir(&record).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.is_dir()).unwrap();
+    // Nobody, root included, can put a file in the place of a directory.
+    fs::remove_file(generation.join("stats")).unwrap();
+    fs::create_dir(generation.join("stats")).unwrap();
+    let stderr = verify(&world).fails_with(13);
+    assert!(stderr.contains("still vouches") && stderr.contains("does not match its snapshot in 1 places"), "{stderr}");
+}
+
 // MF-16
 #[test]
 fn what_is_not_in_the_snapshot_is_told_and_left() {
@@ -164,6 +218,35 @@ fn a_directory_of_which_nothing_is_known_is_verified_and_repaired_against_a_snap
     tree::assert_same(&world.path("data"), &world.target());
     // It is known from now on.
     assert_eq!(verify(&world).summary()["defects"], 0);
+}
+
+// CR-03
+#[test]
+fn a_verify_or_repair_that_waits_for_a_list_ends_soon_when_it_is_told_to() {
+    let (world, pin) = restored();
+    tree::flip(&world.target().join("db/000001.sst"), 0);
+    // The lists are asked for once to verify, and once more to repair.
+    for (answered, flags) in [(0, &[][..]), (1, &["--repair"])] {
+        let silent_from =
+            move |key: &str, before: usize| if key.starts_with("lists/") && before >= answered { Answer::Silence } else { Answer::Whole };
+        let web = EvilMirror::scripted(world.store(), silent_from);
+        let child = verify(&world).arg(CHANNEL).args(["--trust", &pin, "--from", &web.url]).args(flags).spawn();
+        let begun = Instant::now();
+        while !has_repeated(&web.asked(), answered) {
+            assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", web.asked());
+            thread::sleep(Duration::from_millis(20));
+        }
+        let asked = Instant::now();
+        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        let ended = child.wait_with_output().unwrap();
+        assert!(asked.elapsed() < Duration::from_secs(2), "{flags:?}: {:?}", asked.elapsed());
+        assert_eq!(ended.status.code(), Some(143), "{}", text(&ended.stderr));
+    }
+}
+
+/// Whether a list was asked for more than so many times.
+fn has_repeated(asked: &[String], times: usize) -> bool {
+    asked.iter().any(|key| key.contains("lists/") && asked.iter().filter(|other| *other == key).count() > times)
 }
 
 // MF-17

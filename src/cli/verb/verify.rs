@@ -153,7 +153,7 @@ fn finish(found: &Summary, context: &Context) -> Result<(), Failure> {
     let dir = found.dir.display();
     Err(Failure::new(Code::Corrupt, message)
         .hint(format!("qsync verify {dir} --repair --from SOURCE fetches what is wrong; what is not in the snapshot it leaves"))
-        .hint(format!("qsync restore {} --to {dir} --replace builds the newest snapshot anew", found.channel)))
+        .hint(format!("qsync restore {} --to {dir} --replace --rehash builds the newest snapshot anew", found.channel)))
 }
 
 fn wrong(defect: &Defect) -> Wrong<'_> {

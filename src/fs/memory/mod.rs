@@ -48,6 +48,7 @@ struct State {
     limit_bytes: Option<u64>,
     longest_write: usize,
     clones: bool,
+    watches: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -76,6 +77,7 @@ impl MemoryFs {
             limit_bytes: None,
             longest_write: usize::MAX,
             clones: true,
+            watches: true,
         })))
     }
 
@@ -154,6 +156,11 @@ impl MemoryFs {
     /// From now on files share no blocks, as on ext4.
     pub fn refuse_clones(&self) {
         self.state().clones = false;
+    }
+
+    /// From now on nobody is told of writes that fail in the background, as on a network file system.
+    pub fn refuse_watches(&self) {
+        self.state().watches = false;
     }
 
     /// Whether the two are clones of one another.

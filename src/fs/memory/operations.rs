@@ -146,7 +146,8 @@ impl Fs for MemoryFs {
 
     fn watch(&self, path: &Path) -> io::Result<Option<Box<dyn Watch>>> {
         let top = self.look(|tree| tree.find(path).map(|_| tree.file_system_of(path)))?;
-        Ok(Some(Box::new(self.begin_watch(top))))
+        let watches = self.state().watches;
+        Ok(watches.then(|| Box::new(self.begin_watch(top)) as Box<dyn Watch>))
     }
 
     fn space(&self, path: &Path) -> io::Result<Space> {

@@ -15,7 +15,7 @@ use qsync::{
         staging::{Staging, Version},
     },
     format::manifest::Manifest,
-    fs::{Fs, MemoryFs, Unsynced},
+    fs::{Fs, MemoryFs, Open, Unsynced},
     progress::{NoProgress, Stop},
     restore::{self, Error, Existing, Options, Partial, verify},
     store::{Action, Call, MemoryStore, RecordStore},
@@ -24,7 +24,9 @@ use tokio::runtime::Runtime;
 
 use super::{
     at_every_operation,
-    machine::{CHUNK, Files, OPERATOR, OPERATOR_STATE, Provider, TARGET, database, names, operator_disk, read_tree, restoring, write_tree},
+    machine::{
+        CHUNK, Files, OPERATOR, OPERATOR_STATE, Provider, TARGET, database, names, operator_disk, painted, read_tree, restoring, write_tree,
+    },
     runtime,
 };
 
@@ -361,4 +363,56 @@ fn an_update_in_place_that_loses_power_at_any_operation_is_marked_and_finished_b
     let options = |options| Options { existing: Existing::InPlace, ..options };
     let restore = Restore { provider, disk, options, old: Some(old), new, journaled: 0, spared };
     restore.survives_power_cuts(&runtime, 60);
+}
+
+// P4: the old node is started while a list is waited for
+#[test]
+fn what_is_written_to_an_old_file_before_it_is_cloned_is_in_no_new_database() {
+    runtime().block_on(async {
+        let files = |last: usize| -> Files {
+            let mut table = painted(6 * CHUNK, 2);
+            table[5 * CHUNK..].fill(last as u8);
+            [("db".into(), None), ("db/table".into(), Some(table))].into()
+        };
+        let (provider, fs) = (Provider::new().await, operator_disk(None));
+        provider.publish(&files(1)).await;
+        restore::run(restoring(&fs, Arc::new(provider.store.clone()), provider.pin)).await.unwrap();
+        provider.publish(&files(2)).await;
+        let node = fs.clone();
+        let source = RecordStore::new(provider.store.clone()).with_faults(move |call: &Call| {
+            if call.key.as_ref().is_some_and(|key| key.as_str().starts_with("lists/")) {
+                let table = node.open(&Path::new(TARGET).join("db/table"), Open::ReadWrite).unwrap();
+                table.write_all_at(b"written by the old node", 10).unwrap();
+            }
+            None
+        });
+        let source = Arc::new(source);
+        let options = restoring(&fs, Arc::clone(&source) as _, provider.pin);
+        restore::run(Options { existing: Existing::ReplaceKeepingOld, ..options }).await.unwrap();
+        assert_eq!(read_tree(&fs, TARGET).unwrap(), files(2));
+        let asked = source.calls().into_iter().filter_map(|call| call.key).filter(|key| key.as_str().starts_with("chunks/")).count();
+        assert_eq!(asked, 2, "the changed chunk and the one that was written to; the others are read and proved");
+    });
+}
+
+// P2
+#[test]
+fn a_change_in_place_that_gives_a_linked_file_away_makes_it_anew() {
+    runtime().block_on(async {
+        let files = |version: u8| -> Files {
+            let table = painted(6 * CHUNK, 2);
+            [("db".into(), None), ("CURRENT".into(), Some(vec![version; 7])), ("db/table".into(), Some(table))].into()
+        };
+        let (provider, fs) = (Provider::new().await, operator_disk(Some(&files(1))));
+        provider.publish(&files(2)).await;
+        let (table, backup) = (Path::new(TARGET).join("db/table"), Path::new(OPERATOR).join("backup"));
+        fs.hard_link(&table, &backup).unwrap();
+        let options = restoring(&fs, Arc::new(provider.store.clone()), provider.pin);
+        let owner = Some(restore::Owner { uid: 7, gid: 7 });
+        restore::run(Options { existing: Existing::InPlace, owner, ..options }).await.unwrap();
+        assert_eq!(read_tree(&fs, TARGET).unwrap(), files(2));
+        let owner_of = |path: &Path| (fs.stat(path).unwrap().uid, fs.stat(path).unwrap().nlink);
+        assert_eq!((owner_of(&table), owner_of(&backup).1), ((7, 1), 1));
+        assert_ne!(owner_of(&backup).0, 7);
+    });
 }
