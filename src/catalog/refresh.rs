@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     format::{head::Head, key},
+    progress::in_one_line,
     store::{self, DynWriteStore, ErrorKind, Swap},
     trust::Verified,
     types::{ChannelName, Timestamp},
@@ -22,10 +23,13 @@ pub struct Refreshed {
     pub stores: Vec<String>,
     /// The stores that do not.
     pub failures: Vec<store::Error>,
+    /// What else is to be known of it, in words.
+    pub warnings: Vec<String>,
 }
 
-/// Signs the snapshot that the newest head names again, with the next number and a new expiry, and moves every store to it. The first
-/// one that can be moved decides a race with another publisher.
+/// Signs the snapshot that the newest head names again, with the next number and a new expiry, and moves every store to it whose own
+/// head names that snapshot: of the others nobody knows that they have it. The first one that can be moved decides a race with another
+/// publisher.
 ///
 /// # Errors
 /// [`Error::UnknownChannel`] when no store has a head of ours; [`Error::Store`] when every store fails or another publisher was faster;
@@ -45,9 +49,12 @@ pub async fn refresh(
     let publisher = Publisher::open(&stores, state, now).await?;
     let found = read_heads(&stores, &publisher, channel, &mut failures).await?;
     let head = sign_again(&publisher, channel, &found, now, lifetime_secs).await?;
-    let moved = advance(&found, &head, &mut failures).await?;
-    publisher.remember(&head, now).await?;
-    Ok(Refreshed { head, stores: moved, failures })
+    let holding = holding(found, &head, &mut failures);
+    let moved = advance(&holding, &head, &mut failures).await?;
+    // It is live already: the next run reads it from the stores.
+    let forgotten = |error| format!("the new head is live, but this machine could not remember it: {}", in_one_line(&error));
+    let warnings = publisher.remember(&head, now).await.err().map(forgotten).into_iter().collect();
+    Ok(Refreshed { head, stores: moved, failures, warnings })
 }
 
 async fn answering(stores: &[DynWriteStore], failures: &mut Vec<store::Error>) -> Result<Vec<DynWriteStore>, Error> {
@@ -98,6 +105,18 @@ async fn sign_again(
     publisher.sign(&plan::next_head(next)?, now)
 }
 
+/// The stores that show the snapshot already.
+fn holding<'a>(
+    found: Vec<(&'a DynWriteStore, StoreHead)>,
+    head: &Head,
+    failures: &mut Vec<store::Error>,
+) -> Vec<(&'a DynWriteStore, StoreHead)> {
+    let names_it = |found: &StoreHead| found.head.as_ref().is_some_and(|own| own.names(&head.snapshot.manifest));
+    let (holding, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|(_, found)| names_it(found));
+    failures.extend(others.into_iter().map(|(store, _)| lacking(store, head)));
+    holding
+}
+
 async fn advance(
     found: &[(&DynWriteStore, StoreHead)],
     head: &Verified<Head>,
@@ -134,6 +153,11 @@ fn again(newest: &Head, seq: u64, root_version: u32, now: Timestamp, lifetime_se
         snapshot: newest.snapshot.clone(),
         previous: Some(newest),
     }
+}
+
+fn lacking(store: &DynWriteStore, head: &Head) -> store::Error {
+    let reason = format!("does not have the snapshot {}: publish to it", head.snapshot.manifest.short());
+    store::Error::new(ErrorKind::NotFound, store.name(), "swap", key::head(&head.channel).as_str(), reason)
 }
 
 fn lost(store: &DynWriteStore, channel: &ChannelName) -> store::Error {

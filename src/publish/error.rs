@@ -65,9 +65,3 @@ pub enum Error {
     #[error("a worker of this run died")]
     WorkerDied,
 }
-
-/// An error with everything below it, in one line: warnings have one.
-pub(super) fn in_one_line(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"))
-}

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Error, Options, error::in_one_line, previous::Previous, snapshot::Chosen, targets::Targets};
+use super::{Error, Options, previous::Previous, snapshot::Chosen, targets::Targets};
 use crate::{
     catalog::{self, Publisher, StateDir, StoreHead, plan::NextHead},
     format::{head::Head, key},
-    progress::{Event, Phase, Progress},
+    progress::{Event, Phase, Progress, in_one_line},
     store::{self, DynReadStore, DynWriteStore, ErrorKind, Swap},
     trust::Verified,
 };

@@ -10,7 +10,7 @@ use super::{Error, ErrorKind, Put, ReadStore, Swap, Tag, WriteStore};
 use crate::types::ObjectKey;
 
 /// The longest that a store is left alone because it asks for it.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
+pub(super) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// How often and how patiently a call is made again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

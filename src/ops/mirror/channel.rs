@@ -6,7 +6,6 @@ use super::{
     ChannelSummary, Error, Options, Outcome,
     copy::{self, Base, Copying},
     destination::{self, Destination},
-    error::in_one_line,
     plan::{self, Step},
 };
 use crate::{
@@ -15,7 +14,7 @@ use crate::{
         head::{Head, SnapshotRef},
         key,
     },
-    progress::{Event, NoProgress, Phase},
+    progress::{Event, NoProgress, Phase, in_one_line},
     sources::{Exhausted, Form, RowsError, Settings, Sources},
     store::{DynReadStore, Swap},
     trust::{Reason, Refusal, RootChain, Verified, check_current},

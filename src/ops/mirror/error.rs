@@ -4,6 +4,7 @@ use thiserror::Error;
 
 use crate::{
     catalog,
+    progress::in_one_line,
     sources::{Exhausted, RowsError},
     store,
     types::{ChannelName, Hash, RelPath},
@@ -67,10 +68,4 @@ impl Error {
     pub(super) fn in_one_line(&self) -> String {
         in_one_line(self)
     }
-}
-
-/// An error with everything below it, in one line: warnings have one.
-pub(super) fn in_one_line(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"))
 }
