@@ -3,7 +3,7 @@
 use super::{
     Error, Publisher, StateDir, StoreHead, check_answers,
     open::blocking,
-    plan::{self, NextHead},
+    plan::{self, NextHead, Planned},
     prepare_store, read_head, write_head,
 };
 use crate::{
@@ -48,12 +48,18 @@ pub async fn refresh(
     let stores = answering(stores, &mut failures).await?;
     let publisher = Publisher::open(&stores, state, now).await?;
     let found = read_heads(&stores, &publisher, channel, &mut failures).await?;
-    let head = sign_again(&publisher, channel, &found, now, lifetime_secs).await?;
-    let holding = holding(found, &head, &mut failures);
+    let seq = next_seq(&publisher, channel, &found).await?;
+    let newest = newest(channel, &found)?;
+    let holding = holding(found, &newest, &mut failures);
+    let moved = holding.iter().map(|(_, found)| found.head.as_deref()).collect();
+    let next = again(&newest, seq, publisher.chain().newest().version, now, lifetime_secs, moved);
+    let Planned { head, dropped } = plan::next_head(next)?;
+    let head = publisher.sign(&head, now)?;
     let moved = advance(&holding, &head, &mut failures).await?;
     // It is live already: the next run reads it from the stores.
     let forgotten = |error| format!("the new head is live, but this machine could not remember it: {}", in_one_line(&error));
-    let warnings = publisher.remember(&head, now).await.err().map(forgotten).into_iter().collect();
+    let unremembered = publisher.remember(&head, now).await.err().map(forgotten);
+    let warnings = dropped.iter().map(plan::dropped_warning).chain(unremembered).collect();
     Ok(Refreshed { head, stores: moved, failures, warnings })
 }
 
@@ -89,20 +95,15 @@ async fn read_heads<'a>(
     any_or_first(found, failures)
 }
 
-async fn sign_again(
-    publisher: &Publisher,
-    channel: &ChannelName,
-    found: &[(&DynWriteStore, StoreHead)],
-    now: Timestamp,
-    lifetime_secs: u64,
-) -> Result<Verified<Head>, Error> {
-    let heads = || found.iter().filter_map(|(_, found)| found.head.as_ref());
-    let unknown = || Error::UnknownChannel { channel: channel.clone(), nearest: Vec::new(), lines: Vec::new() };
-    let newest = heads().max_by_key(|head| head.seq).ok_or_else(unknown)?;
+fn newest(channel: &ChannelName, found: &[(&DynWriteStore, StoreHead)]) -> Result<Verified<Head>, Error> {
+    let newest = found.iter().filter_map(|(_, found)| found.head.as_ref()).max_by_key(|head| head.seq);
+    newest.cloned().ok_or_else(|| Error::UnknownChannel { channel: channel.clone(), nearest: Vec::new(), lines: Vec::new() })
+}
+
+async fn next_seq(publisher: &Publisher, channel: &ChannelName, found: &[(&DynWriteStore, StoreHead)]) -> Result<u64, Error> {
     let seen = publisher.last_seen(channel).await?;
-    let seq = plan::next_seq(heads().chain(seen.as_ref()).map(|head| &**head))?;
-    let next = again(newest, seq, publisher.chain().newest().version, now, lifetime_secs);
-    publisher.sign(&plan::next_head(next)?, now)
+    let heads = found.iter().filter_map(|(_, found)| found.head.as_ref()).chain(seen.as_ref());
+    Ok(plan::next_seq(heads.map(|head| &**head))?)
 }
 
 /// The stores that show the snapshot already.
@@ -140,7 +141,14 @@ fn any_or_first<T>(left: Vec<T>, failures: &mut Vec<store::Error>) -> Result<Vec
     if left.is_empty() && !failures.is_empty() { Err(failures.swap_remove(0).into()) } else { Ok(left) }
 }
 
-fn again(newest: &Head, seq: u64, root_version: u32, now: Timestamp, lifetime_secs: u64) -> NextHead<'_> {
+fn again<'a>(
+    newest: &'a Head,
+    seq: u64,
+    root_version: u32,
+    now: Timestamp,
+    lifetime_secs: u64,
+    moved: Vec<Option<&'a Head>>,
+) -> NextHead<'a> {
     NextHead {
         repo: newest.repo,
         root_version,
@@ -152,6 +160,7 @@ fn again(newest: &Head, seq: u64, root_version: u32, now: Timestamp, lifetime_se
         keep_last: newest.older.len(),
         snapshot: newest.snapshot.clone(),
         previous: Some(newest),
+        moved,
     }
 }
 

@@ -94,8 +94,9 @@ async fn publish(store: &MemoryStore, state: &StateDir, height: u64) -> Verified
         keep_last: 3,
         snapshot: put_snapshot(store, height),
         previous: current.head.as_deref(),
+        moved: vec![current.head.as_deref()],
     };
-    let head = publisher.sign(&next_head(next).unwrap(), now()).unwrap();
+    let head = publisher.sign(&next_head(next).unwrap().head, now()).unwrap();
     assert!(matches!(write_head(&writable, current.tag.as_ref(), &head).await.unwrap(), Swap::Done(_)));
     publisher.remember(&head, now()).await.unwrap();
     update_index(&writable, publisher.chain().repo(), &channel()).await.unwrap();

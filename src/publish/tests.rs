@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     catalog,
     fs::{MemoryFs, Open, RealFs},
-    progress::NoProgress,
+    progress::{Event, NoProgress, Recorder},
     store::{Action, Call, ErrorKind, Fault, MemoryStore, ReadStore as _, RecordStore},
 };
 
@@ -62,6 +62,11 @@ impl Machine {
 
     fn faulty(&self, fault: impl Fn(&Call) -> Option<Fault> + Send + Sync + 'static) -> Arc<RecordStore<MemoryStore>> {
         Arc::new(RecordStore::new(self.store.clone()).with_faults(fault))
+    }
+
+    /// The earlier snapshots that the head of the first store names.
+    async fn older(&self) -> Vec<Hash> {
+        named(&self.store).await.older.iter().map(|older| older.manifest).collect()
     }
 
     fn shows_a_head(&self) -> bool {
@@ -126,6 +131,54 @@ async fn when_the_first_store_fails_the_next_decides_the_race() {
     let error = run(machine.options(vec![broken, raced, Arc::new(third.clone())])).await.unwrap_err();
     assert!(matches!(&error, Error::Lost { store, .. } if store == "second"), "{error:?}");
     assert!(!third.keys().iter().any(|key| key.as_str().starts_with("heads/")), "the third store is not moved");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_names_earlier_snapshots_only_if_every_store_has_them() {
+    let machine = machine().await;
+    let (second, third) = (MemoryStore::new("second"), MemoryStore::new("third"));
+    let stores = |number: usize| -> Vec<DynWriteStore> {
+        [&machine.store, &second, &third].into_iter().take(number).map(|store| Arc::new(store.clone()) as DynWriteStore).collect()
+    };
+    let publish = async |name: &str, stores| {
+        std::fs::write(machine.folder.path().join("data/new"), name).unwrap();
+        let said = Arc::new(Recorder::default());
+        let options = Options { progress: Arc::clone(&said) as _, ..machine.options(stores) };
+        let summary = run(options).await.unwrap();
+        assert!(summary.stores.iter().all(|store| store.error.is_none()), "{summary:?}");
+        let warned = said.events().into_iter().filter(|event| matches!(event, Event::Warning { text } if text.contains("no longer be chosen")));
+        (summary.snapshot, warned.count())
+    };
+    let (one, warned) = publish("1", stores(2)).await;
+    assert_eq!((machine.older().await, warned), (vec![], 0));
+    let (two, _) = publish("2", stores(1)).await;
+    assert_eq!(machine.older().await, [one]);
+    // The second store missed a run: what came in it is nowhere named.
+    let (three, warned) = publish("3", stores(2)).await;
+    assert_eq!((machine.older().await, warned), (vec![one], 1));
+    let (four, warned) = publish("4", stores(2)).await;
+    assert_eq!((machine.older().await, warned), (vec![three, one], 0));
+    // A new store has none of them.
+    let (_, warned) = publish("5", stores(3)).await;
+    assert_eq!((machine.older().await, warned), (vec![], 3));
+    let (_, warned) = publish("6", stores(1)).await;
+    assert_eq!((machine.older().await.len(), warned), (1, 0));
+    assert!(![two, four].contains(&machine.older().await[0]));
+    for store in [&machine.store, &second, &third] {
+        assert_has_what_it_names(store).await;
+    }
+}
+
+async fn assert_has_what_it_names(store: &MemoryStore) {
+    let head = named(store).await;
+    for snapshot in head.snapshots() {
+        assert!(store.keys().contains(&crate::format::key::manifest(&snapshot.manifest)), "{} names {snapshot:?}", store.name());
+    }
+}
+
+async fn named(store: &MemoryStore) -> crate::format::head::Head {
+    let envelope = store.get(&crate::format::key::head(&"demo/generic".parse().unwrap()), 1 << 20).await.unwrap();
+    crate::trust::Envelope::parse(&envelope).unwrap().read().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

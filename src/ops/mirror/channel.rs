@@ -1,6 +1,6 @@
 //! One channel of a mirror: from the head that the sources offer to the head that the store shows.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{
     ChannelSummary, Error, Options, Outcome,
@@ -18,7 +18,7 @@ use crate::{
     sources::{Exhausted, Form, RowsError, Settings, Sources},
     store::{DynReadStore, Swap},
     trust::{Reason, Refusal, RootChain, Verified, check_current},
-    types::ChannelName,
+    types::{ChannelName, Hash},
 };
 
 /// How long to ask the store for a list that would save fetching.
@@ -72,7 +72,8 @@ async fn shown(options: &Options, destination: &Destination, chain: &RootChain, 
 async fn copy_all(options: &Arc<Options>, destination: &Arc<Destination>, head: &Verified<Head>, shown: &StoreHead) -> Result<u64, Error> {
     let base = base(options, destination, shown).await;
     let there = shown.head.as_ref().filter(|_| base.is_some()).map(|head| &**head);
-    let missing = plan::missing(head, there);
+    let held = held(options, destination, plan::vouched(head, there)).await?;
+    let missing = plan::missing(head, &held);
     let total_bytes = Some(missing.iter().map(|snapshot| snapshot.bytes).sum());
     options.progress.event(Event::Phase { phase: Phase::Transfer, total_bytes });
     let (mut latest, mut put) = (None, Vec::new());
@@ -96,6 +97,19 @@ async fn copy_all(options: &Arc<Options>, destination: &Arc<Destination>, head: 
         destination.settle(&put).await?;
     }
     Ok(put.len() as u64)
+}
+
+/// Those of the snapshots whose manifests the store gives back. The others are put again: their objects may be gone as well.
+async fn held(options: &Options, destination: &Destination, snapshots: Vec<SnapshotRef>) -> Result<BTreeSet<Hash>, Error> {
+    let mut held = BTreeSet::new();
+    for SnapshotRef { manifest: id, manifest_bytes, .. } in snapshots {
+        if destination.holds(&key::manifest(&id), id, manifest_bytes).await? {
+            held.insert(id);
+        } else {
+            warn(options, format!("the mirror lacks the manifest of snapshot {}, which it names: it is put again", id.short()));
+        }
+    }
+    Ok(held)
 }
 
 /// Copies chunks, lists and manifest of one snapshot.

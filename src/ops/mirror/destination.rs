@@ -94,6 +94,14 @@ impl Destination {
         Ok(())
     }
 
+    /// Whether the store has the object.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when it has other bytes under its name; [`Error::Store`].
+    pub(super) async fn holds(&self, object: &ObjectKey, hash: Hash, bytes: u64) -> Result<bool, Error> {
+        Ok(self.proved(object, hash, bytes).await?.is_some())
+    }
+
     async fn put(&self, object: &ObjectKey, body: Bytes) -> Result<(), Error> {
         let bytes = body.len() as u64;
         if self.store.put_new(object, body).await? == Put::Created {

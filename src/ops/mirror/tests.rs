@@ -68,10 +68,14 @@ impl World {
     }
 
     async fn publish(&self) {
+        self.publish_to(&self.published).await;
+    }
+
+    async fn publish_to(&self, store: &MemoryStore) {
         let options = publish::Options {
             channel: channel(),
             data_dir: self.folder.path().join("data"),
-            stores: vec![Arc::new(self.published.clone())],
+            stores: vec![Arc::new(store.clone())],
             unopened: Vec::new(),
             height: None,
             block_hash: None,
@@ -428,6 +432,25 @@ async fn a_snapshot_of_the_mirror_that_cannot_be_read_is_put_again() {
         .collect();
     assert!(lost.iter().all(|object| mirror.remove(object)));
     world.publish_again().await;
+    assert_eq!(world.mirror(mirror.clone()).await.unwrap().snapshots, 2);
+    assert_holds(&mirror, &world.objects().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_snapshot_that_the_mirror_only_names_is_put_again() {
+    let world = world().await;
+    let first = world.objects().await;
+    world.publish_again().await;
+    let mirror = MemoryStore::new("mirror");
+    world.mirror(mirror.clone()).await.unwrap();
+    // Of the two snapshots that it names, what only the older one has is gone.
+    let second = MemoryStore::new("the second alone");
+    world.publish_to(&second).await;
+    let is_gone = |object: &&ObjectKey| !second.keys().contains(object) && !object.as_str().starts_with("heads/");
+    let gone: Vec<&ObjectKey> = first.keys().filter(is_gone).collect();
+    assert!(gone.len() == 3 && gone.iter().all(|object| mirror.remove(object)), "{gone:?}");
+    std::fs::write(world.folder.path().join("data/newer"), bytes(6, 100)).unwrap();
+    world.publish().await;
     assert_eq!(world.mirror(mirror.clone()).await.unwrap().snapshots, 2);
     assert_holds(&mirror, &world.objects().await).await;
 }
