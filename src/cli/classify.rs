@@ -29,6 +29,9 @@ impl Classify for publish::Error {
         match self {
             Self::Disk(error) => error.classify(),
             Self::Catalog(error) => error.classify(),
+            Self::AllStoresFailed { first: Some(error), .. } if error.action == "read back" => {
+                (Code::Defect, one("run the same command with --rehash: it puts again what a store lost or holds damaged"))
+            }
             Self::AllStoresFailed { first: Some(error), .. } => error.classify(),
             Self::NoStores | Self::AllStoresFailed { first: None, .. } => (Code::Usage, one("add --to with a store")),
             Self::TooManyStores { .. } => (Code::Usage, one("publish to some of them, and to the others in another run")),

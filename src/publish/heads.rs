@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use super::{Error, Options, previous::Previous, snapshot::Chosen, targets::Targets};
 use crate::{
-    catalog::{self, Publisher, StateDir, StoreHead, plan::{NextHead, Planned, dropped_warning}},
+    catalog::{
+        self, Publisher, StateDir, StoreHead,
+        plan::{NextHead, Planned, dropped_warning},
+    },
     format::{head::Head, key},
     progress::{Event, Phase, Progress, in_one_line},
     store::{self, DynReadStore, DynWriteStore, ErrorKind, Swap},

@@ -148,6 +148,7 @@ impl PreviousSnapshot {
         let mut index = 0;
         while index < shape.chunks() {
             for row in self.rows(file, segment_of(index).0, targets, gone).await? {
+                targets.reuse_frame(&row);
                 sums.frame_bytes += u64::from(row.frame_bytes());
                 sums.hole_bytes += if row.is_hole() { u64::from(shape.raw_len(index)) } else { 0 };
                 index += 1;

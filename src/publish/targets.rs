@@ -9,7 +9,11 @@ use bytes::Bytes;
 
 use super::{Error, StoreSummary, plan::StoreSet};
 use crate::{
-    catalog::Sample,
+    catalog::{Proved, Sample, put_proved},
+    format::{
+        key,
+        row::{Row, Stored},
+    },
     store::{self, DynWriteStore, Put},
     types::{Hash, ObjectKey},
 };
@@ -19,6 +23,8 @@ use crate::{
 pub(super) struct Targets {
     list: Vec<Target>,
     writing: Writing,
+    /// Some of the objects that are put nowhere, because the head of every store names them.
+    reused: Mutex<Sample>,
     /// One line for each store that could not be opened.
     unopened: Vec<String>,
 }
@@ -28,6 +34,8 @@ pub(super) struct Targets {
 pub(super) enum Writing {
     /// They do.
     Real,
+    /// They do, and whatever is there already is looked at, and replaced where it is not what its name says.
+    Proving,
     /// They are only counted.
     DryRun,
 }
@@ -58,7 +66,8 @@ impl Targets {
             failure: Mutex::new(None),
             sample: Mutex::default(),
         };
-        Ok(Self { list: stores.iter().map(target).collect(), writing, unopened: unopened.iter().map(line).collect() })
+        let unopened = unopened.iter().map(line).collect();
+        Ok(Self { list: stores.iter().map(target).collect(), writing, reused: Mutex::default(), unopened })
     }
 
     pub(super) fn get(&self, index: usize) -> &Target {
@@ -67,6 +76,28 @@ impl Targets {
 
     pub(super) fn all(&self) -> StoreSet {
         StoreSet::first(self.list.len())
+    }
+
+    /// The stores that an object is put to when the heads of those in `held` name it.
+    pub(super) fn lacking(&self, held: StoreSet) -> StoreSet {
+        if self.writing == Writing::Proving { self.all() } else { self.all().without(held) }
+    }
+
+    /// Notes an object that is put nowhere.
+    pub(super) fn reuse(&self, key: &ObjectKey) {
+        self.reused.lock().expect("no holder of this lock panics").add(key);
+    }
+
+    /// Notes the frame of a row that is put nowhere.
+    pub(super) fn reuse_frame(&self, row: &Row) {
+        if let Stored::Frame { hash, .. } = row.stored {
+            self.reuse(&key::chunk(&hash));
+        }
+    }
+
+    /// Some of the objects that were put nowhere.
+    pub(super) fn reused(&self) -> Sample {
+        self.reused.lock().expect("no holder of this lock panics").clone()
     }
 
     /// The stores that have not failed.
@@ -83,18 +114,22 @@ impl Targets {
         for index in to.iter().filter(|&index| !self.list[index].has_failed()) {
             let target = &self.list[index];
             match self.put_one(target, key, bytes).await {
-                Ok(Put::Created) => target.count(key, bytes.len()),
-                Ok(Put::Existed) => {}
+                Ok(Proved::Created | Proved::Replaced) => target.count(key, bytes.len()),
+                Ok(Proved::Existed) => {}
                 Err(error) => target.fail(error),
             }
         }
         self.any_alive()
     }
 
-    async fn put_one(&self, target: &Target, key: &ObjectKey, bytes: &Bytes) -> Result<Put, store::Error> {
+    async fn put_one(&self, target: &Target, key: &ObjectKey, bytes: &Bytes) -> Result<Proved, store::Error> {
         match self.writing {
-            Writing::Real => target.store.put_new(key, Bytes::clone(bytes)).await,
-            Writing::DryRun => Ok(Put::Created),
+            Writing::Real => Ok(match target.store.put_new(key, Bytes::clone(bytes)).await? {
+                Put::Created => Proved::Created,
+                Put::Existed => Proved::Existed,
+            }),
+            Writing::Proving => put_proved(&target.store, key, bytes).await,
+            Writing::DryRun => Ok(Proved::Created),
         }
     }
 

@@ -8,6 +8,7 @@ use crate::{
     fs::{MemoryFs, Open, RealFs},
     progress::{Event, NoProgress, Recorder},
     store::{Action, Call, ErrorKind, Fault, MemoryStore, ReadStore as _, RecordStore},
+    types::ObjectKey,
 };
 
 /// A data directory of twelve chunks of 64 KiB, a state directory and a store that is set up.
@@ -64,6 +65,15 @@ impl Machine {
         Arc::new(RecordStore::new(self.store.clone()).with_faults(fault))
     }
 
+    /// Gives the files a time so new that they are always read, or one so old that they are taken for unchanged.
+    fn age_files(&self, to_be_read: bool) {
+        for file in 0..3 {
+            let file = std::fs::File::options().write(true).open(self.folder.path().join(format!("data/{file}"))).unwrap();
+            let (now, hour) = (std::time::SystemTime::now(), std::time::Duration::from_secs(3600));
+            file.set_modified(if to_be_read { now + hour } else { now - hour }).unwrap();
+        }
+    }
+
     /// The earlier snapshots that the head of the first store names.
     async fn older(&self) -> Vec<Hash> {
         named(&self.store).await.older.iter().map(|older| older.manifest).collect()
@@ -111,6 +121,40 @@ async fn a_store_that_gives_back_something_else_never_shows_a_head() {
     assert!(!machine.shows_a_head());
 }
 
+/// Loses, or damages, one chunk of the store.
+fn harm_a_chunk(store: &MemoryStore, bytes: Option<Vec<u8>>) -> ObjectKey {
+    let chunk = store.keys().into_iter().find(|key| key.as_str().starts_with("chunks/")).unwrap();
+    match bytes {
+        Some(bytes) => store.overwrite(&chunk, bytes),
+        None => assert!(store.remove(&chunk)),
+    }
+    chunk
+}
+
+// PU-11
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_a_store_lost_or_holds_damaged_is_noticed_and_put_again_when_asked_for() {
+    for (is_read, level) in [(true, 1), (false, 1), (true, 3)] {
+        let machine = machine().await;
+        machine.age_files(is_read);
+        let second = MemoryStore::new("second");
+        let stores = || -> Vec<DynWriteStore> { vec![Arc::new(machine.store.clone()), Arc::new(second.clone())] };
+        run(machine.options(stores())).await.unwrap();
+        for harm in [None, Some(vec![]), Some(vec![7; 9])] {
+            let chunk = harm_a_chunk(&second, harm);
+            let summary = run(machine.options(stores())).await.unwrap();
+            assert_eq!((summary.skipped_bytes == 0, summary.stores[0].error.as_deref()), (is_read, None));
+            let said = summary.stores[1].error.as_deref().unwrap();
+            assert!(said.contains(chunk.as_str()) && said.contains("--rehash"), "{said}");
+            let healing = Options { rehash: true, level, ..machine.options(stores()) };
+            let summary = run(healing).await.unwrap();
+            assert_eq!((&summary.stores[1].error, summary.stores[0].objects, summary.stores[1].objects), (&None, 0, 1), "{summary:?}");
+            assert_eq!(summary.reused_bytes, summary.bytes);
+            assert_eq!(Hash::of(&second.get(&chunk, 1 << 20).await.unwrap()).to_string(), chunk.as_str().rsplit('/').next().unwrap());
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn when_the_first_store_fails_the_next_decides_the_race() {
     let machine = machine().await;
@@ -146,7 +190,8 @@ async fn a_head_names_earlier_snapshots_only_if_every_store_has_them() {
         let options = Options { progress: Arc::clone(&said) as _, ..machine.options(stores) };
         let summary = run(options).await.unwrap();
         assert!(summary.stores.iter().all(|store| store.error.is_none()), "{summary:?}");
-        let warned = said.events().into_iter().filter(|event| matches!(event, Event::Warning { text } if text.contains("no longer be chosen")));
+        let warned =
+            said.events().into_iter().filter(|event| matches!(event, Event::Warning { text } if text.contains("no longer be chosen")));
         (summary.snapshot, warned.count())
     };
     let (one, warned) = publish("1", stores(2)).await;

@@ -129,7 +129,8 @@ async fn refresh(args: RefreshArgs, context: &Context) -> Result<Shown, Failure>
     }
     context.output.item("result", &shown, text);
     let message = format!("{} of {} stores failed: {}", failures.len(), failures.len() + shown.stores.len(), failures.join("; "));
-    Err(Failure::new(Code::Partial, message).hint("qsync publish to all of them brings those that lack the snapshot up to date; a refresh does for the others"))
+    Err(Failure::new(Code::Partial, message)
+        .hint("qsync publish to all of them brings those that lack the snapshot up to date; a refresh does for the others"))
 }
 
 fn text(head: &Shown) -> String {
