@@ -185,7 +185,7 @@ impl Classify for mirror::Error {
             Self::Rows(error) => error.classify(),
             Self::Object { source, .. } => source.classify(),
             Self::Store(error) => error.classify(),
-            Self::Damaged { .. } => (Code::Defect, one("remove that object from the store and run the same command again")),
+            Self::Damaged { .. } => (Code::Defect, one("run the same command with --rehash: it replaces what is damaged")),
             Self::Forms { .. } => (Code::Usage, one("mirror to another store, or use the release of qsync that wrote its store.json")),
             Self::Lost { .. } => (Code::LostRace, one("run the same command again: it goes on from the new head")),
             Self::Interrupted => (Code::Interrupted, Vec::new()),

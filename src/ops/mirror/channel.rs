@@ -38,23 +38,21 @@ pub(super) async fn mirror(options: &Arc<Options>, name: &ChannelName) -> Result
     let head = check_current(&chain, name, options.now, open.head.bytes()).map_err(|reason| refused(name, reason))?;
     let shown = shown(options, &destination, &chain, name).await?;
     // 2. What is to be done.
-    let outcome = match plan::step(&head, shown.head.as_ref()).map_err(|reason| refused(name, reason))? {
-        Step::Nothing => Outcome::Current,
-        Step::LeaveNewer { seq } => {
-            warn(options, format!("{name}: the mirror is left alone: it shows head {seq}, the sources offer {}", head.seq));
-            return Ok(summary(&head, Outcome::Ahead, 0, &destination));
-        }
-        Step::Copy => Outcome::Copied,
-    };
+    let step = plan::step(&head, shown.head.as_ref()).map_err(|reason| refused(name, reason))?;
+    if let Step::LeaveNewer { seq } = step {
+        warn(options, format!("{name}: the mirror is left alone: it shows head {seq}, the sources offer {}", head.seq));
+        return Ok(summary(&head, Outcome::Ahead, 0, &destination));
+    }
     // 3. Everything that the head names; then the head.
-    let copied = if outcome == Outcome::Copied { copy_all(options, &destination, &head, &shown).await? } else { 0 };
+    let copied = if step == Step::Copy || options.rehash { copy_all(options, &destination, &head, &shown).await? } else { 0 };
     if !options.dry_run {
-        if outcome == Outcome::Copied {
+        if step == Step::Copy {
             show(&destination, &head, &shown).await?;
         }
         update_index(options, &destination, name).await;
     }
-    Ok(summary(&head, outcome, copied, &destination))
+    let is_current = step == Step::Nothing && destination.done().objects == 0;
+    Ok(summary(&head, if is_current { Outcome::Current } else { Outcome::Copied }, if is_current { 0 } else { copied }, &destination))
 }
 
 async fn shown(options: &Options, destination: &Destination, chain: &RootChain, name: &ChannelName) -> Result<StoreHead, Error> {
@@ -70,7 +68,7 @@ async fn shown(options: &Options, destination: &Destination, chain: &RootChain, 
 
 /// Copies the snapshots that the store lacks, and makes all of it durable. Gives their number.
 async fn copy_all(options: &Arc<Options>, destination: &Arc<Destination>, head: &Verified<Head>, shown: &StoreHead) -> Result<u64, Error> {
-    let base = base(options, destination, shown).await;
+    let base = if options.rehash { None } else { base(options, destination, shown).await };
     let there = shown.head.as_ref().filter(|_| base.is_some()).map(|head| &**head);
     let held = held(options, destination, plan::vouched(head, there)).await?;
     let missing = plan::missing(head, &held);

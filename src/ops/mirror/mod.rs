@@ -8,6 +8,8 @@ mod channel;
 mod copy;
 mod destination;
 mod error;
+#[cfg(test)]
+mod harm_tests;
 pub mod plan;
 #[cfg(test)]
 mod tests;
@@ -87,6 +89,8 @@ pub struct Options {
     pub repo: Hash,
     /// What this machine has seen.
     pub state: StateDir,
+    /// Prove every object that the store has already, and replace those that are damaged, instead of believing the head that it shows.
+    pub rehash: bool,
     /// Say what would be copied, and write nothing.
     pub dry_run: bool,
     /// The time, given once.
