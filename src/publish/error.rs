@@ -48,7 +48,7 @@ pub enum Error {
         lines: Vec<String>,
         /// The first failure.
         #[source]
-        first: Option<Box<store::Error>>,
+        first: Option<std::sync::Arc<store::Error>>,
     },
     /// Another publisher advanced the channel on the first store meanwhile.
     #[error("another publisher advanced {channel} on {store} during this run")]

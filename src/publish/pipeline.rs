@@ -291,11 +291,14 @@ fn count(content: &mut Content, chunk: &StoredChunk, progress: &Arc<dyn Progress
 
 async fn put_list(context: &Context, path: &RelPath, segment: FinishedSegment) -> Result<(), Error> {
     let held = context.previous.stores_with_list(path, segment.index, segment.hash);
+    let lost = context.previous.stores_that_lost(&segment.hash);
     let (to, object) = (context.targets.lacking(held), key::list(&segment.hash));
     if to.is_empty() {
         context.targets.reuse(&object);
     }
-    context.targets.put(to, &object, &Bytes::from(segment.bytes)).await
+    let bytes = Bytes::from(segment.bytes);
+    context.targets.heal(lost, &object, &bytes).await?;
+    context.targets.put(to.without(lost), &object, &bytes).await
 }
 
 async fn check_unchanged(file: Arc<OpenFile>) -> Result<(), Error> {

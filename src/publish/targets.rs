@@ -1,7 +1,7 @@
 //! The stores of a run: each goes on alone when another fails.
 
 use std::sync::{
-    Mutex,
+    Arc, Mutex,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -46,7 +46,7 @@ pub(super) struct Target {
     pub(super) store: DynWriteStore,
     objects: AtomicU64,
     bytes: AtomicU64,
-    failure: Mutex<Option<store::Error>>,
+    failure: Mutex<Option<Arc<store::Error>>>,
     sample: Mutex<Sample>,
 }
 
@@ -106,31 +106,38 @@ impl Targets {
         alive.fold(StoreSet::EMPTY, |set, (index, _)| set.with(StoreSet::only(index)))
     }
 
+    /// The stores that have.
+    pub(super) fn failed(&self) -> StoreSet {
+        self.all().without(self.alive())
+    }
+
     /// Puts an object to each of `to` that has not failed. A store that fails is left out from here on.
     ///
     /// # Errors
     /// [`Error::AllStoresFailed`] when none is left.
     pub(super) async fn put(&self, to: StoreSet, key: &ObjectKey, bytes: &Bytes) -> Result<(), Error> {
+        self.put_as(self.writing, to, key, bytes).await
+    }
+
+    /// The same for stores that turned out to lack the object or to have other bytes under its name, which are replaced.
+    ///
+    /// # Errors
+    /// As [`Targets::put`].
+    pub(super) async fn heal(&self, to: StoreSet, key: &ObjectKey, bytes: &Bytes) -> Result<(), Error> {
+        let writing = if self.writing == Writing::DryRun { Writing::DryRun } else { Writing::Proving };
+        self.put_as(writing, to, key, bytes).await
+    }
+
+    async fn put_as(&self, writing: Writing, to: StoreSet, key: &ObjectKey, bytes: &Bytes) -> Result<(), Error> {
         for index in to.iter().filter(|&index| !self.list[index].has_failed()) {
             let target = &self.list[index];
-            match self.put_one(target, key, bytes).await {
+            match put_one(writing, target, key, bytes).await {
                 Ok(Proved::Created | Proved::Replaced) => target.count(key, bytes.len()),
                 Ok(Proved::Existed) => {}
                 Err(error) => target.fail(error),
             }
         }
         self.any_alive()
-    }
-
-    async fn put_one(&self, target: &Target, key: &ObjectKey, bytes: &Bytes) -> Result<Proved, store::Error> {
-        match self.writing {
-            Writing::Real => Ok(match target.store.put_new(key, Bytes::clone(bytes)).await? {
-                Put::Created => Proved::Created,
-                Put::Existed => Proved::Existed,
-            }),
-            Writing::Proving => put_proved(&target.store, key, bytes).await,
-            Writing::DryRun => Ok(Proved::Created),
-        }
     }
 
     /// Reads an object from the first of `from` that has it right; `None` when none has.
@@ -164,15 +171,24 @@ impl Targets {
         if !self.alive().is_empty() {
             return Ok(());
         }
-        let mut failures: Vec<store::Error> =
-            self.list.iter().filter_map(|target| target.failure.lock().expect("no holder of this lock panics").take()).collect();
-        let lines = failures.iter().map(line).chain(self.unopened.iter().cloned()).collect();
-        let first = if failures.is_empty() { None } else { Some(Box::new(failures.swap_remove(0))) };
-        Err(Error::AllStoresFailed { lines, first })
+        let failures = self.list.iter().filter_map(Target::failure);
+        let lines = failures.clone().map(|error| line(&error)).chain(self.unopened.iter().cloned()).collect();
+        Err(Error::AllStoresFailed { lines, first: failures.clone().next() })
     }
 
     pub(super) fn summaries(&self) -> Vec<StoreSummary> {
         self.list.iter().map(Target::summary).collect()
+    }
+}
+
+async fn put_one(writing: Writing, target: &Target, key: &ObjectKey, bytes: &Bytes) -> Result<Proved, store::Error> {
+    match writing {
+        Writing::Real => Ok(match target.store.put_new(key, Bytes::clone(bytes)).await? {
+            Put::Created => Proved::Created,
+            Put::Existed => Proved::Existed,
+        }),
+        Writing::Proving => put_proved(&target.store, key, bytes).await,
+        Writing::DryRun => Ok(Proved::Created),
     }
 }
 
@@ -182,7 +198,11 @@ fn line(error: &store::Error) -> String {
 
 impl Target {
     pub(super) fn fail(&self, error: store::Error) {
-        self.failure.lock().expect("no holder of this lock panics").get_or_insert(error);
+        self.failure.lock().expect("no holder of this lock panics").get_or_insert_with(|| Arc::new(error));
+    }
+
+    fn failure(&self) -> Option<Arc<store::Error>> {
+        self.failure.lock().expect("no holder of this lock panics").clone()
     }
 
     pub(super) fn has_failed(&self) -> bool {
@@ -205,7 +225,7 @@ impl Target {
             store: self.store.name().to_owned(),
             objects: self.objects.load(Ordering::Relaxed),
             uploaded_bytes: self.bytes.load(Ordering::Relaxed),
-            error: self.failure.lock().expect("no holder of this lock panics").as_ref().map(store::Error::one_line),
+            error: self.failure().map(|error| error.one_line()),
         }
     }
 }

@@ -155,6 +155,33 @@ async fn an_object_that_a_store_lost_or_holds_damaged_is_noticed_and_put_again_w
     }
 }
 
+// PU-11
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_one_of_two_stores_lost_or_damaged_is_put_again_there() {
+    for to_be_read in [true, false] {
+        let machine = machine().await;
+        let large: Vec<u8> = (0..5 * 65_536_u32).flat_map(|i| (i.wrapping_mul(2_654_435_761) >> 13).to_le_bytes()).collect();
+        std::fs::write(machine.folder.path().join("data/0"), large).unwrap();
+        machine.age_files(to_be_read);
+        let second = MemoryStore::new("second");
+        let stores = || -> Vec<DynWriteStore> { vec![Arc::new(machine.store.clone()), Arc::new(second.clone())] };
+        run(machine.options(stores())).await.unwrap();
+        let list = second.keys().into_iter().find(|key| key.as_str().starts_with("lists/")).unwrap();
+        let right = second.get(&list, 1 << 20).await.unwrap();
+        // Of either store; lost, or with a bit that is another.
+        for (store, changed) in [(&machine.store, false), (&second, false), (&second, true)] {
+            assert!(store.remove(&list));
+            if changed {
+                store.overwrite(&list, right.iter().map(|byte| byte ^ 1).collect::<Vec<_>>());
+            }
+            let summary = run(machine.options(stores())).await.unwrap();
+            assert!(summary.unchanged && summary.stores.iter().all(|store| store.error.is_none()), "{summary:?}");
+            assert_eq!(summary.reused_bytes, summary.bytes);
+            assert_eq!(store.get(&list, 1 << 20).await.unwrap(), right);
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn when_the_first_store_fails_the_next_decides_the_race() {
     let machine = machine().await;

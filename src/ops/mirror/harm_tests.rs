@@ -1,12 +1,12 @@
 //! Mirrors that lost objects, or hold damaged ones.
 
 use super::{
-    tests::{assert_holds, bytes, only, world},
+    tests::{assert_holds, bytes, channel, only, world},
     *,
 };
 use crate::{
     format::key,
-    store::{MemoryStore, ReadStore as _},
+    store::MemoryStore,
     types::ObjectKey,
 };
 
