@@ -30,7 +30,7 @@ use targets::{Targets, Writing};
 
 use crate::{
     catalog::StateDir,
-    fs::Fs,
+    fs::{Fs, resolve_existing},
     progress::{Progress, Stop},
     store::{self, DynWriteStore},
     types::{ChannelName, ChunkSize, Hash, RelPath, Timestamp},
@@ -41,7 +41,8 @@ use crate::{
 /// # Errors
 /// [`Error`] when no store shows the new head. A store that failed while others did not is in the summary.
 pub async fn run(options: Options) -> Result<Summary, Error> {
-    let options = Arc::new(options);
+    let state_dir = resolve_existing(&*options.fs, &options.state_dir);
+    let options = Arc::new(Options { state_dir, ..options });
     let started = Instant::now();
     // Until the head nothing is visible, so all of it can be dropped at any moment.
     let ready = tokio::select! {
