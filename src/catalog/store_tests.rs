@@ -201,6 +201,18 @@ async fn one_honest_source_is_enough_and_none_is_an_error_for_each() {
     assert_eq!((error.code(), error.lines().len()), ("not-a-head", 3));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_silent_source_does_not_keep_the_names_of_the_others_back() {
+    let (store, state, repo) = repository().await;
+    publish(&store, &state, 1).await;
+    let hour = std::time::Duration::from_secs(3600);
+    let silent = RecordStore::new(store.clone()).with_faults(move |_| Some(Fault::Delay(hour)));
+    let start = tokio::time::Instant::now();
+    let names = list_channels(&[Arc::new(silent), read(&MemoryStore::new("empty")), read(&store)], Some(repo)).await;
+    assert_eq!(names.into_iter().collect::<Vec<_>>(), [channel()]);
+    assert!(start.elapsed() < std::time::Duration::from_secs(6), "{:?}", start.elapsed());
+}
+
 #[tokio::test]
 async fn a_misspelt_channel_comes_with_the_right_one() {
     let (store, publisher, repo) = repository().await;

@@ -37,8 +37,15 @@ pub async fn run(options: Options) -> Result<Mirrored, Error> {
     let options = Arc::new(options);
     options.progress.event(Event::Phase { phase: Phase::Discover, total_bytes: None });
     let (mut channels, mut failures) = (Vec::new(), Vec::new());
-    destination::check(&options).await?;
-    for name in names(&options).await? {
+    let begin = async {
+        destination::check(&options).await?;
+        names(&options).await
+    };
+    let names = tokio::select! {
+        names = begin => names?,
+        () = options.stop.wait() => return Err(Error::Interrupted),
+    };
+    for name in names {
         let done = tokio::select! {
             done = channel::mirror(&options, &name) => done,
             () = options.stop.wait() => return Err(Error::Interrupted),

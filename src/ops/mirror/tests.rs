@@ -459,6 +459,23 @@ async fn a_store_of_another_repository_or_with_another_form_is_refused_untouched
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_to_stop_ends_the_wait_for_a_silent_source() {
+    let world = world().await;
+    let hours = std::time::Duration::from_secs(9 * 3600);
+    let silent = || RecordStore::new(world.published.clone()).with_faults(move |_| Some(Fault::Delay(hours)));
+    let into: [DynWriteStore; 2] = [Arc::new(MemoryStore::new("mirror")), Arc::new(silent())];
+    for (at, to) in into.into_iter().enumerate() {
+        let options = if at == 0 { world.options(silent(), to) } else { world.options(world.published.clone(), to) };
+        let stop = options.stop.clone();
+        let running = tokio::spawn(run(options));
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        stop.request();
+        let ended = tokio::time::timeout(std::time::Duration::from_secs(5), running).await;
+        assert!(matches!(ended.unwrap().unwrap(), Err(Error::Interrupted)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_to_stop_ends_it_before_the_head() {
     let world = world().await;
     let mirror = MemoryStore::new("mirror");
