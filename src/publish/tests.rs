@@ -69,7 +69,7 @@ impl Machine {
     fn age_files(&self, to_be_read: bool) {
         for file in 0..3 {
             let file = std::fs::File::options().write(true).open(self.folder.path().join(format!("data/{file}"))).unwrap();
-            let (now, hour) = (std::time::SystemTime::now(), std::time::Duration::from_secs(3600));
+            let (now, hour) = (std::time::SystemTime::from(now()), std::time::Duration::from_secs(3600));
             file.set_modified(if to_be_read { now + hour } else { now - hour }).unwrap();
         }
     }
@@ -131,7 +131,7 @@ fn harm_a_chunk(store: &MemoryStore, bytes: Option<Vec<u8>>) -> ObjectKey {
     chunk
 }
 
-// PU-11
+// PU-10
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_that_a_store_lost_or_holds_damaged_is_noticed_and_put_again_when_asked_for() {
     for (is_read, level) in [(true, 1), (false, 1), (true, 3)] {
@@ -155,7 +155,7 @@ async fn an_object_that_a_store_lost_or_holds_damaged_is_noticed_and_put_again_w
     }
 }
 
-// PU-11
+// PU-10
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_that_one_of_two_stores_lost_or_damaged_is_put_again_there() {
     for to_be_read in [true, false] {

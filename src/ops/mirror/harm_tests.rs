@@ -4,11 +4,7 @@ use super::{
     tests::{assert_holds, bytes, channel, only, world},
     *,
 };
-use crate::{
-    format::key,
-    store::MemoryStore,
-    types::ObjectKey,
-};
+use crate::{format::key, store::MemoryStore, types::ObjectKey};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_that_the_mirror_has_damaged_is_named() {
@@ -22,7 +18,7 @@ async fn an_object_that_the_mirror_has_damaged_is_named() {
     assert!(!mirror.keys().contains(&key::head(&channel())));
 }
 
-// PU-11
+// PU-10
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mirror_that_lost_or_damaged_objects_is_healed_when_that_is_asked_for() {
     let world = world().await;
