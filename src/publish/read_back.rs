@@ -40,11 +40,10 @@ async fn check_one(targets: &Targets, index: usize, chosen: &Chosen) -> Result<(
 
 /// The failure for an object that was there when the store's head was made.
 fn lost_since(error: store::Error) -> store::Error {
-    let what = match error.kind {
-        ErrorKind::NotFound => "it is gone",
-        ErrorKind::Conflict => "it is damaged",
-        _ => return error,
-    };
+    let what = if error.kind == ErrorKind::NotFound { "it is gone" } else { "it is damaged" };
+    if !matches!(error.kind, ErrorKind::NotFound | ErrorKind::Conflict | ErrorKind::TooLarge) {
+        return error;
+    }
     let reason = format!("{what}, although the head of this store names it: publish once with --rehash, which puts it again");
     store::Error { kind: ErrorKind::Conflict, action: "read back", reason, ..error }
 }
