@@ -12,6 +12,7 @@ export PATH="$PATH:/usr/sbin:/sbin"
 mib=${QSYNC_BENCH_MIB:-3600}
 runs=${QSYNC_BENCH_RUNS:-3}
 parts=${QSYNC_BENCH_ONLY:-publish restore limited update bounds plan verify}
+out_file=${QSYNC_BENCH_OUT:-docs/benchmarks.md}
 threads=$(nproc)
 
 for file in rig peers; do
@@ -19,6 +20,7 @@ for file in rig peers; do
     . "benches/compare/$file.sh"
 done
 
+check_marks "$out_file"
 find_peers
 say "building"
 cargo build --release --locked --quiet
@@ -40,4 +42,4 @@ done
     describe_machine
     print_targets
     cat "$work/tables.md"
-} | replace_between_marks "${QSYNC_BENCH_OUT:-docs/benchmarks.md}"
+} | replace_between_marks "$out_file"

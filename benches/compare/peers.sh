@@ -1,6 +1,6 @@
 # The programs that qsync is compared with. Some are needed; a peer that cannot be had is a row that says so.
 
-needed=(hyperfine:hyperfine nginx:nginx-light ldb:rocksdb-tools time:time jq:jq zstd:zstd curl:curl tar:tar)
+needed=(nginx:nginx-light ldb:rocksdb-tools time:time jq:jq zstd:zstd curl:curl tar:tar)
 peers=(restic:restic rclone:rclone casync:casync aria2c:aria2)
 
 find_peers() {

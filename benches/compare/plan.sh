@@ -6,5 +6,5 @@ job "manifest, lists and plan of 10 TiB" "true" "$ten_tib plan $work/ten-tib"
 table "B9: what comes before the first chunk of a snapshot of 10 TiB"
 rm -rf "$work/ten-tib"
 
-measured B9 "seconds" "${wall["manifest, lists and plan of 10 TiB"]}" at-most 10 s
+measured B9 "seconds" "$(printf %.2f "${wall["manifest, lists and plan of 10 TiB"]}")" at-most 10 s
 measured B9 "peak memory" "${rss["manifest, lists and plan of 10 TiB"]}" at-most 500 MiB
