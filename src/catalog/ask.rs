@@ -8,7 +8,6 @@ use tokio::{
 };
 
 use crate::{
-    format::key,
     store::{DynReadStore, Error, ErrorKind},
     trust::{Answer, Offer},
     types::ObjectKey,
@@ -27,12 +26,12 @@ pub(super) struct Asking {
 }
 
 impl Asking {
-    /// Asks all sources for a root or head.
-    pub(super) fn start(sources: &[DynReadStore], object: &ObjectKey) -> Self {
+    /// Asks all sources for an object of at most `max_bytes`.
+    pub(super) fn start(sources: &[DynReadStore], object: &ObjectKey, max_bytes: u64) -> Self {
         let mut tasks = JoinSet::new();
         for (i, source) in sources.iter().cloned().enumerate() {
             let object = object.clone();
-            tasks.spawn(async move { (i, answer(source.get(&object, key::HEAD_MAX_BYTES).await)) });
+            tasks.spawn(async move { (i, answer(source.get(&object, max_bytes).await)) });
         }
         Self { tasks, sources: sources.iter().map(|source| source.name().to_owned()).collect() }
     }

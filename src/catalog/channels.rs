@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use futures::future::join_all;
-
-use super::error::Error;
+use super::{
+    ask::{Asking, GRACE},
+    error::Error,
+};
 use crate::{
     format::{index::Index, key},
     store::{DynReadStore, DynWriteStore, Swap},
+    trust::Answer,
     types::{ChannelName, Hash},
 };
 
@@ -18,12 +20,14 @@ const SUGGESTIONS: usize = 3;
 /// How similar a name must be to be suggested, from 0 to 1.
 const SIMILAR: f64 = 0.6;
 
-/// The channels that the sources name, of one repository or of any. A source that has no index names none.
+/// The channels that the sources name, of one repository or of any. A source that has no index names none, and so does one that is silent
+/// for a while after another has answered.
 pub async fn list_channels(sources: &[DynReadStore], repo: Option<Hash>) -> BTreeSet<ChannelName> {
-    let object = key::index();
-    let indexes = join_all(sources.iter().map(|source| source.get(&object, key::INDEX_MAX_BYTES))).await;
-    let indexes = indexes.into_iter().filter_map(|bytes| Index::from_bytes(&bytes.ok()?).ok());
-    indexes.filter(|index| repo.is_none_or(|repo| repo == index.repo)).flat_map(|index| index.channels).collect()
+    let wanted = |bytes: &[u8]| Index::from_bytes(bytes).ok().filter(|index| repo.is_none_or(|repo| repo == index.repo));
+    let answered = |answer: &Answer| matches!(answer, Answer::Object(bytes) if wanted(bytes).is_some());
+    let answers = Asking::start(sources, &key::index(), key::INDEX_MAX_BYTES).collect(GRACE, answered).await;
+    let indexes = answers.iter().filter_map(|offer| if let Answer::Object(bytes) = &offer.answer { wanted(bytes) } else { None });
+    indexes.flat_map(|index| index.channels).collect()
 }
 
 /// The channels whose names are most like this one, the most similar first.

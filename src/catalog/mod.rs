@@ -36,7 +36,7 @@ pub use open::{OpenChannel, open_channel, open_roots};
 pub use pinned::{Kept, check_pinned};
 pub use prepare::{check_answers, check_repo, prepare_store, store_info};
 pub use publisher::Publisher;
-pub use read_back::{Sample, check_object};
+pub use read_back::{Proved, Sample, check_object, put_proved};
 pub use refresh::{Refreshed, refresh};
 pub use repos::{Forgotten, Pinned};
 pub use snapshot::{OpenSnapshot, open_snapshot};

@@ -63,7 +63,7 @@ pub async fn open_channel(
     pin: Option<Hash>,
     now: Timestamp,
 ) -> Result<OpenChannel, Error> {
-    let heads = Asking::start(sources, &key::head(channel));
+    let heads = Asking::start(sources, &key::head(channel), key::HEAD_MAX_BYTES);
     let refused = |source| Error::Refused { channel: channel.clone(), source: Box::new(source) };
     let (repo, first_roots) = which_repo(sources, state, pin).await?.map_err(refused)?;
     let stored = load(state, repo).await?;
@@ -140,7 +140,7 @@ pub(super) async fn newer_roots(
 
 async fn ask_for_root(sources: &[DynReadStore], version: u32, grace: Duration) -> Vec<Offer> {
     let answered = |answer: &Answer| matches!(answer, Answer::Object(_) | Answer::Absent);
-    Asking::start(sources, &key::root(version)).collect(grace, answered).await
+    Asking::start(sources, &key::root(version), key::ROOT_MAX_BYTES).collect(grace, answered).await
 }
 
 /// Rule 5: the answers that come until a while after the first valid one. Only validity counts, so that a liar cannot cut the others off.

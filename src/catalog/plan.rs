@@ -32,8 +32,20 @@ pub struct NextHead<'a> {
     pub keep_last: usize,
     /// The newest snapshot.
     pub snapshot: Newest,
-    /// The head that is replaced.
+    /// The head that it follows.
     pub previous: Option<&'a Head>,
+    /// What each of the stores shows that will be moved to it: a head of their own, or none that counts. One head goes to all of them, so it
+    /// names only what every one of them has.
+    pub moved: Vec<Option<&'a Head>>,
+}
+
+/// The next head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// What is to be signed.
+    pub head: Head,
+    /// Earlier snapshots that it would name if none of the stores lacked them.
+    pub dropped: Vec<Older>,
 }
 
 /// A head that cannot be.
@@ -65,11 +77,12 @@ pub fn next_seq<'a>(heads: impl IntoIterator<Item = &'a Head>) -> Result<u64, Pl
 ///
 /// # Errors
 /// [`PlanError::OutOfRange`] when its times leave the calendar.
-pub fn next_head(next: NextHead<'_>) -> Result<Head, PlanError> {
+pub fn next_head(next: NextHead<'_>) -> Result<Planned, PlanError> {
     let expires = later(next.now, next.lifetime_secs)?;
     // What a head still names stays at least for the window after it.
     let until = later(next.now, u64::from(next.window_hours) * 3600)?;
-    Ok(Head {
+    let (older, dropped) = older(&next, until);
+    let head = Head {
         repo: next.repo,
         root_version: next.root_version,
         channel: next.channel.clone(),
@@ -77,17 +90,30 @@ pub fn next_head(next: NextHead<'_>) -> Result<Head, PlanError> {
         issued: next.now,
         expires,
         window_hours: next.window_hours,
-        older: older(next.previous, &next.snapshot, next.keep_last, until),
+        older,
         snapshot: next.snapshot,
-    })
+    };
+    Ok(Planned { head, dropped })
 }
 
-/// The snapshots of the previous head, newest first, but for the one that is now the newest; at most `keep_last`.
-fn older(previous: Option<&Head>, newest: &Newest, keep_last: usize, until: Timestamp) -> Vec<Older> {
-    let Some(previous) = previous else { return Vec::new() };
+/// The snapshots of the previous head, newest first, but for the one that is now the newest; at most `keep_last`. Then those among as many
+/// that a store lacks.
+fn older(next: &NextHead<'_>, until: Timestamp) -> (Vec<Older>, Vec<Older>) {
+    let Some(previous) = next.previous else { return Default::default() };
     let all = std::iter::once(retired(&previous.snapshot, until)).chain(previous.older.iter().cloned());
-    let kept = all.filter(|older| older.manifest != newest.manifest).take(keep_last.min(MAX_OLDER));
-    kept.map(|older| Older { until: older.until.max(until), ..older }).collect()
+    let earlier: Vec<Older> = all.filter(|older| older.manifest != next.snapshot.manifest).collect();
+    let everywhere = |older: &&Older| next.moved.iter().all(|shown| shown.is_some_and(|head| head.names(&older.manifest)));
+    let count = next.keep_last.min(MAX_OLDER);
+    let kept = earlier.iter().filter(everywhere).take(count).map(|older| Older { until: older.until.max(until), ..older.clone() });
+    let dropped = earlier.iter().take(count).filter(|older| !everywhere(older)).cloned();
+    (kept.collect(), dropped.collect())
+}
+
+/// What a publisher is told of an earlier snapshot that the head no longer names.
+#[must_use]
+pub fn dropped_warning(older: &Older) -> String {
+    let height = older.height.map(|height| format!(" of height {height}")).unwrap_or_default();
+    format!("the snapshot {}{height} can no longer be chosen: not every store that shows the new head has it", older.manifest.short())
 }
 
 fn retired(snapshot: &Newest, until: Timestamp) -> Older {
@@ -117,6 +143,10 @@ mod tests {
     const NOW: Timestamp = Timestamp::constant(1_800_000_000, 0);
 
     fn next(previous: Option<&Head>, manifest: &[u8], keep_last: usize) -> Head {
+        planned(previous, manifest, keep_last, vec![previous]).head
+    }
+
+    fn planned(previous: Option<&Head>, manifest: &[u8], keep_last: usize, moved: Vec<Option<&Head>>) -> Planned {
         let channel = "kusama/rocksdb-pruned".parse().unwrap();
         next_head(NextHead {
             repo: Hash::of(b"repo"),
@@ -129,6 +159,7 @@ mod tests {
             keep_last,
             snapshot: sample::newest(manifest),
             previous,
+            moved,
         })
         .unwrap()
     }
@@ -174,6 +205,25 @@ mod tests {
         assert_eq!(ids(&next(Some(&head), b"1", 3)), [Hash::of(b"0")]);
         // Back to an older one: it is listed once.
         assert_eq!(ids(&next(Some(&head), b"0", 3)), [Hash::of(b"1")]);
+    }
+
+    #[test]
+    fn names_of_the_earlier_snapshots_only_those_that_every_store_has() {
+        let first = next(None, b"0", 3);
+        let lagging = next(Some(&first), b"1", 3);
+        let newest = next(Some(&lagging), b"2", 3);
+        let after = |moved: &[Option<&Head>]| {
+            let Planned { head, dropped } = planned(Some(&newest), b"3", 3, moved.to_vec());
+            (ids(&head), dropped.iter().map(|older| older.manifest).collect::<Vec<_>>())
+        };
+        let named = |ids: &[&[u8]]| ids.iter().map(|id| Hash::of(id)).collect::<Vec<_>>();
+        assert_eq!(after(&[Some(&newest)]), (named(&[b"2", b"1", b"0"]), named(&[])));
+        assert_eq!(after(&[Some(&newest), Some(&lagging)]), (named(&[b"1", b"0"]), named(&[b"2"])));
+        assert_eq!(after(&[Some(&first), Some(&newest)]), (named(&[b"0"]), named(&[b"2", b"1"])));
+        assert_eq!(after(&[Some(&newest), None]), (named(&[]), named(&[b"2", b"1", b"0"])));
+        // What would not be kept anyway is no loss, and what is lost makes room for another.
+        let Planned { head, dropped } = planned(Some(&newest), b"3", 1, vec![Some(&newest), Some(&lagging)]);
+        assert_eq!((ids(&head), dropped.len()), (named(&[b"1"]), 1));
     }
 
     #[test]

@@ -3,11 +3,12 @@
 use super::{
     Error, Publisher, StateDir, StoreHead, check_answers,
     open::blocking,
-    plan::{self, NextHead},
+    plan::{self, NextHead, Planned},
     prepare_store, read_head, write_head,
 };
 use crate::{
     format::{head::Head, key},
+    progress::in_one_line,
     store::{self, DynWriteStore, ErrorKind, Swap},
     trust::Verified,
     types::{ChannelName, Timestamp},
@@ -22,10 +23,13 @@ pub struct Refreshed {
     pub stores: Vec<String>,
     /// The stores that do not.
     pub failures: Vec<store::Error>,
+    /// What else is to be known of it, in words.
+    pub warnings: Vec<String>,
 }
 
-/// Signs the snapshot that the newest head names again, with the next number and a new expiry, and moves every store to it. The first
-/// one that can be moved decides a race with another publisher.
+/// Signs the snapshot that the newest head names again, with the next number and a new expiry, and moves every store to it whose own
+/// head names that snapshot: of the others nobody knows that they have it. The first one that can be moved decides a race with another
+/// publisher.
 ///
 /// # Errors
 /// [`Error::UnknownChannel`] when no store has a head of ours; [`Error::Store`] when every store fails or another publisher was faster;
@@ -44,10 +48,19 @@ pub async fn refresh(
     let stores = answering(stores, &mut failures).await?;
     let publisher = Publisher::open(&stores, state, now).await?;
     let found = read_heads(&stores, &publisher, channel, &mut failures).await?;
-    let head = sign_again(&publisher, channel, &found, now, lifetime_secs).await?;
-    let moved = advance(&found, &head, &mut failures).await?;
-    publisher.remember(&head, now).await?;
-    Ok(Refreshed { head, stores: moved, failures })
+    let seq = next_seq(&publisher, channel, &found).await?;
+    let newest = newest(channel, &found)?;
+    let holding = holding(found, &newest, &mut failures);
+    let moved = holding.iter().map(|(_, found)| found.head.as_deref()).collect();
+    let next = again(&newest, seq, publisher.chain().newest().version, now, lifetime_secs, moved);
+    let Planned { head, dropped } = plan::next_head(next)?;
+    let head = publisher.sign(&head, now)?;
+    let moved = advance(&holding, &head, &mut failures).await?;
+    // It is live already: the next run reads it from the stores.
+    let forgotten = |error| format!("the new head is live, but this machine could not remember it: {}", in_one_line(&error));
+    let unremembered = publisher.remember(&head, now).await.err().map(forgotten);
+    let warnings = dropped.iter().map(plan::dropped_warning).chain(unremembered).collect();
+    Ok(Refreshed { head, stores: moved, failures, warnings })
 }
 
 async fn answering(stores: &[DynWriteStore], failures: &mut Vec<store::Error>) -> Result<Vec<DynWriteStore>, Error> {
@@ -82,20 +95,27 @@ async fn read_heads<'a>(
     any_or_first(found, failures)
 }
 
-async fn sign_again(
-    publisher: &Publisher,
-    channel: &ChannelName,
-    found: &[(&DynWriteStore, StoreHead)],
-    now: Timestamp,
-    lifetime_secs: u64,
-) -> Result<Verified<Head>, Error> {
-    let heads = || found.iter().filter_map(|(_, found)| found.head.as_ref());
-    let unknown = || Error::UnknownChannel { channel: channel.clone(), nearest: Vec::new(), lines: Vec::new() };
-    let newest = heads().max_by_key(|head| head.seq).ok_or_else(unknown)?;
+fn newest(channel: &ChannelName, found: &[(&DynWriteStore, StoreHead)]) -> Result<Verified<Head>, Error> {
+    let newest = found.iter().filter_map(|(_, found)| found.head.as_ref()).max_by_key(|head| head.seq);
+    newest.cloned().ok_or_else(|| Error::UnknownChannel { channel: channel.clone(), nearest: Vec::new(), lines: Vec::new() })
+}
+
+async fn next_seq(publisher: &Publisher, channel: &ChannelName, found: &[(&DynWriteStore, StoreHead)]) -> Result<u64, Error> {
     let seen = publisher.last_seen(channel).await?;
-    let seq = plan::next_seq(heads().chain(seen.as_ref()).map(|head| &**head))?;
-    let next = again(newest, seq, publisher.chain().newest().version, now, lifetime_secs);
-    publisher.sign(&plan::next_head(next)?, now)
+    let heads = found.iter().filter_map(|(_, found)| found.head.as_ref()).chain(seen.as_ref());
+    Ok(plan::next_seq(heads.map(|head| &**head))?)
+}
+
+/// The stores that show the snapshot already.
+fn holding<'a>(
+    found: Vec<(&'a DynWriteStore, StoreHead)>,
+    head: &Head,
+    failures: &mut Vec<store::Error>,
+) -> Vec<(&'a DynWriteStore, StoreHead)> {
+    let names_it = |found: &StoreHead| found.head.as_ref().is_some_and(|own| own.names(&head.snapshot.manifest));
+    let (holding, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|(_, found)| names_it(found));
+    failures.extend(others.into_iter().map(|(store, _)| lacking(store, head)));
+    holding
 }
 
 async fn advance(
@@ -121,7 +141,14 @@ fn any_or_first<T>(left: Vec<T>, failures: &mut Vec<store::Error>) -> Result<Vec
     if left.is_empty() && !failures.is_empty() { Err(failures.swap_remove(0).into()) } else { Ok(left) }
 }
 
-fn again(newest: &Head, seq: u64, root_version: u32, now: Timestamp, lifetime_secs: u64) -> NextHead<'_> {
+fn again<'a>(
+    newest: &'a Head,
+    seq: u64,
+    root_version: u32,
+    now: Timestamp,
+    lifetime_secs: u64,
+    moved: Vec<Option<&'a Head>>,
+) -> NextHead<'a> {
     NextHead {
         repo: newest.repo,
         root_version,
@@ -133,7 +160,13 @@ fn again(newest: &Head, seq: u64, root_version: u32, now: Timestamp, lifetime_se
         keep_last: newest.older.len(),
         snapshot: newest.snapshot.clone(),
         previous: Some(newest),
+        moved,
     }
+}
+
+fn lacking(store: &DynWriteStore, head: &Head) -> store::Error {
+    let reason = format!("does not have the snapshot {}: publish to it", head.snapshot.manifest.short());
+    store::Error::new(ErrorKind::NotFound, store.name(), "swap", key::head(&head.channel).as_str(), reason)
 }
 
 fn lost(store: &DynWriteStore, channel: &ChannelName) -> store::Error {

@@ -18,7 +18,7 @@ use std::{
 use thiserror::Error;
 
 use crate::{
-    fs::{Fs, Lock, Open},
+    fs::{Fs, Lock, Open, resolve_existing},
     trust::{InvalidKeyFile, KeyId},
     types::{ChannelName, Hash},
 };
@@ -143,12 +143,13 @@ impl StateError {
 }
 
 impl StateDir {
-    /// Makes the directory where it is missing, and checks that it can be written, by writing.
+    /// Makes the directory, which may be a link to one, where it is missing, and checks that it can be written, by writing.
     ///
     /// # Errors
     /// [`StateError::NotWritable`].
     pub fn open(fs: Arc<dyn Fs>, path: impl Into<PathBuf>) -> Result<Self, StateError> {
-        let dir = Self { fs, path: path.into() };
+        let path = resolve_existing(&*fs, &path.into());
+        let dir = Self { fs, path };
         dir.make_writable().map_err(|source| StateError::NotWritable { path: dir.path.clone(), source })?;
         Ok(dir)
     }

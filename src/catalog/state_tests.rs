@@ -46,6 +46,19 @@ fn pins_lists_and_forgets() {
 }
 
 #[test]
+fn a_link_to_a_state_directory_is_one() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("real")).unwrap();
+    std::os::unix::fs::symlink("real", dir.path().join("link")).unwrap();
+    for (name, below) in [("link", "real"), ("link/new", "real/new")] {
+        let state = StateDir::open(Arc::new(crate::fs::RealFs), dir.path().join(name)).unwrap();
+        state.pin(repo()).unwrap();
+        assert_eq!(state.repos().unwrap(), [repo()]);
+        assert!(dir.path().join(below).join("repos").is_dir());
+    }
+}
+
+#[test]
 fn what_does_not_change_is_not_written() {
     let fs = MemoryFs::new();
     let state = open(&fs);

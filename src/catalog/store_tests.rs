@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use jiff::SignedDuration;
+
 use super::*;
 use crate::{
     catalog::plan::{NextHead, next_head, next_seq},
@@ -12,13 +14,13 @@ use crate::{
         root::Root,
     },
     fs::MemoryFs,
-    store::{Call, DynReadStore, DynWriteStore, ErrorKind, Fault, MemoryStore, RecordStore, Swap},
-    trust::{Envelope, KeyId, PublicKey, RELEASE_DATE, Verified, sign_root},
+    store::{Action, Call, DynReadStore, DynWriteStore, ErrorKind, Fault, MemoryStore, RecordStore, Swap},
+    trust::{Envelope, KeyId, PublicKey, RELEASE_DATE, RepoState, Verified, sign_root},
     types::{ChannelName, ChunkSize, Hash, Timestamp, When},
 };
 
 fn now() -> Timestamp {
-    RELEASE_DATE + jiff::SignedDuration::from_hours(100)
+    RELEASE_DATE + SignedDuration::from_hours(100)
 }
 
 fn channel() -> ChannelName {
@@ -92,8 +94,9 @@ async fn publish(store: &MemoryStore, state: &StateDir, height: u64) -> Verified
         keep_last: 3,
         snapshot: put_snapshot(store, height),
         previous: current.head.as_deref(),
+        moved: vec![current.head.as_deref()],
     };
-    let head = publisher.sign(&next_head(next).unwrap(), now()).unwrap();
+    let head = publisher.sign(&next_head(next).unwrap().head, now()).unwrap();
     assert!(matches!(write_head(&writable, current.tag.as_ref(), &head).await.unwrap(), Swap::Done(_)));
     publisher.remember(&head, now()).await.unwrap();
     update_index(&writable, publisher.chain().repo(), &channel()).await.unwrap();
@@ -198,6 +201,18 @@ async fn one_honest_source_is_enough_and_none_is_an_error_for_each() {
     assert_eq!((error.code(), error.lines().len()), ("not-a-head", 3));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_silent_source_does_not_keep_the_names_of_the_others_back() {
+    let (store, state, repo) = repository().await;
+    publish(&store, &state, 1).await;
+    let hour = std::time::Duration::from_secs(3600);
+    let silent = RecordStore::new(store.clone()).with_faults(move |_| Some(Fault::Delay(hour)));
+    let start = tokio::time::Instant::now();
+    let names = list_channels(&[Arc::new(silent), read(&MemoryStore::new("empty")), read(&store)], Some(repo)).await;
+    assert_eq!(names.into_iter().collect::<Vec<_>>(), [channel()]);
+    assert!(start.elapsed() < std::time::Duration::from_secs(6), "{:?}", start.elapsed());
+}
+
 #[tokio::test]
 async fn a_misspelt_channel_comes_with_the_right_one() {
     let (store, publisher, repo) = repository().await;
@@ -231,7 +246,7 @@ async fn a_signed_manifest_that_contradicts_its_head_is_refused() {
     for change in breaks {
         let mut snapshot = put_snapshot(&store, 1);
         change(&mut snapshot);
-        let expires = now() + jiff::SignedDuration::from_hours(1);
+        let expires = now() + SignedDuration::from_hours(1);
         let head = Head { issued: now(), expires, snapshot, ..sample::head(publisher.chain().repo(), 1) };
         let head = publisher.sign(&head, now()).unwrap();
         let error = fetch_manifest(&[read(&store)], &head, &head.snapshot.to_ref()).await.unwrap_err();
@@ -283,10 +298,10 @@ async fn of_two_publishers_one_wins() {
 #[tokio::test]
 async fn a_lost_answer_to_a_swap_that_happened_is_success() {
     let (store, state, _) = repository().await;
-    let lose = |call: &Call| (call.action == crate::store::Action::Swap).then_some(Fault::LoseAnswer(ErrorKind::Interrupted));
+    let lose = |call: &Call| (call.action == Action::Swap).then_some(Fault::LoseAnswer(ErrorKind::Interrupted));
     let lossy: DynWriteStore = Arc::new(RecordStore::new(store.clone()).with_faults(lose));
     let publisher = Publisher::open(&[write(&store)], &state, now()).await.unwrap();
-    let expires = now() + jiff::SignedDuration::from_hours(1);
+    let expires = now() + SignedDuration::from_hours(1);
     let head = Head { issued: now(), expires, ..sample::head(publisher.chain().repo(), 1) };
     let head = publisher.sign(&head, now()).unwrap();
     assert!(matches!(write_head(&lossy, None, &head).await.unwrap(), Swap::Done(_)));
@@ -327,4 +342,68 @@ async fn openssl_verifies_a_head() {
             assert!(!verify(&[&envelope.pae()[..], b" "].concat()).unwrap());
         }
     }
+}
+
+/// The same objects in another store.
+async fn copied(store: &MemoryStore, name: &str) -> MemoryStore {
+    let copy = MemoryStore::new(name);
+    for object in store.keys() {
+        copy.overwrite(&object, read(store).get(&object, 1 << 20).await.unwrap());
+    }
+    copy
+}
+
+async fn refresh_both(first: &MemoryStore, second: &MemoryStore, state: &StateDir) -> Refreshed {
+    refresh(&[write(first), write(second)], &channel(), state, now(), 86_400).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_refresh_leaves_a_store_alone_that_lacks_the_snapshot() {
+    let (store, state, _) = repository().await;
+    publish(&store, &state, 1).await;
+    let lagging = copied(&store, "lagging").await;
+    publish(&store, &state, 2).await;
+    let before = lagging.get_head().await;
+    // Whichever is named first.
+    for (seq, order) in [(3, [&store, &lagging]), (4, [&lagging, &store])] {
+        let refreshed = refresh_both(order[0], order[1], &state).await;
+        assert_eq!((refreshed.head.seq, refreshed.head.snapshot.height), (seq, Some(2)));
+        assert_eq!((&refreshed.stores[..], refreshed.failures.len()), (&["memory".to_owned()][..], 1));
+        let said = refreshed.failures[0].one_line();
+        assert!(refreshed.failures[0].store == "lagging" && said.contains("does not have the snapshot"), "{said}");
+        assert_eq!(lagging.get_head().await, before);
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_shows_nothing_in_a_store_that_was_only_set_up_or_whose_head_is_none() {
+    let (store, state, _) = repository().await;
+    let empty = copied(&store, "empty").await;
+    publish(&store, &state, 1).await;
+    let broken = copied(&store, "broken").await;
+    broken.overwrite(&key::head(&channel()), "<html>");
+    for other in [&empty, &broken] {
+        let refreshed = refresh_both(other, &store, &state).await;
+        assert_eq!((&refreshed.stores[..], refreshed.failures.len()), (&["memory".to_owned()][..], 1));
+    }
+    assert!(!empty.keys().contains(&key::head(&channel())));
+    assert_eq!(broken.get_head().await, b"<html>");
+}
+
+#[tokio::test]
+async fn a_refresh_that_cannot_be_remembered_is_live_all_the_same() {
+    let (store, state, repo) = repository().await;
+    publish(&store, &state, 1).await;
+    // Another process has seen a time that is far ahead, so this machine accepts no head of now.
+    let other = state.clone();
+    let race = move |call: &Call| {
+        let ahead = |known: Option<RepoState>| (RepoState { last_time: Some(now() + SignedDuration::from_hours(9)), ..known.unwrap() }, ());
+        if call.action == Action::Swap {
+            other.update(repo, ahead).unwrap();
+        }
+        None
+    };
+    let store: DynWriteStore = Arc::new(RecordStore::new(store).with_faults(race));
+    let refreshed = refresh(&[store], &channel(), &state, now(), 86_400).await.unwrap();
+    assert_eq!((refreshed.head.seq, refreshed.stores.len(), refreshed.warnings.len()), (2, 1, 1));
 }

@@ -73,6 +73,9 @@ fn decorate(command: Command) -> Command {
 /// Lets an option be set by `QSYNC_<FLAG>`. Lists are split at white space by `env::list`, since clap would split flags too.
 fn with_variable(arg: Arg) -> Arg {
     let Some(long) = arg.get_long() else { return arg };
+    if is_place(&arg) {
+        return arg;
+    }
     let variable = format!("QSYNC_{}", long.to_uppercase().replace('-', "_"));
     let action = arg.get_action();
     if matches!(action, ArgAction::Append) {
@@ -84,9 +87,24 @@ fn with_variable(arg: Arg) -> Arg {
     if flag { arg.value_parser(FalseyValueParser::new()) } else { arg }
 }
 
+/// Whether the option says where a database goes. `QSYNC_TO` names stores, for other commands, and a restore must not go there.
+fn is_place(arg: &Arg) -> bool {
+    arg.get_long() == Some("to") && arg.get_value_names().is_some_and(|names| names.iter().any(|name| name == "DIR"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_a_restore_goes_is_said_on_the_command_line_only() {
+        let command = command();
+        let to = |verb: &str| {
+            let verb = command.find_subcommand(verb).unwrap();
+            verb.get_arguments().find(|arg| arg.get_long() == Some("to")).unwrap().get_env().is_some()
+        };
+        assert_eq!((to("restore"), to("mirror"), to("init")), (false, true, true));
+    }
 
     #[test]
     fn the_command_is_well_formed() {

@@ -35,6 +35,9 @@ impl Classify for publish::Error {
         match self {
             Self::Disk(error) => error.classify(),
             Self::Catalog(error) => error.classify(),
+            Self::AllStoresFailed { first: Some(error), .. } if error.action == "read back" => {
+                (Code::Defect, one("run the same command with --rehash: it puts again what a store lost or holds damaged"))
+            }
             Self::AllStoresFailed { first: Some(error), .. } => error.classify(),
             Self::NoStores | Self::AllStoresFailed { first: None, .. } => (Code::Usage, one("add --to with a store")),
             Self::TooManyStores { .. } => (Code::Usage, one("publish to some of them, and to the others in another run")),
@@ -189,7 +192,7 @@ impl Classify for mirror::Error {
             Self::Rows(error) => error.classify(),
             Self::Object { source, .. } => source.classify(),
             Self::Store(error) => error.classify(),
-            Self::Damaged { .. } => (Code::Defect, one("remove that object from the store and run the same command again")),
+            Self::Damaged { .. } => (Code::Defect, one("run the same command with --rehash: it replaces what is damaged")),
             Self::Forms { .. } => (Code::Usage, one("mirror to another store, or use the release of qsync that wrote its store.json")),
             Self::Lost { .. } => (Code::LostRace, one("run the same command again: it goes on from the new head")),
             Self::Interrupted => (Code::Interrupted, Vec::new()),

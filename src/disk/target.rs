@@ -7,7 +7,7 @@ use std::{
 
 use super::{Error, layout, mounts, plan, secrets::secret_name};
 use crate::{
-    format::manifest::Manifest,
+    format::{key, manifest::Manifest},
     fs::{Fs, Kind},
     types::RelPath,
 };
@@ -50,8 +50,8 @@ pub fn resolve(fs: &dyn Fs, target: &Path) -> Result<PathBuf, Error> {
 /// Refuses a resolved target that is dangerous whatever is restored there.
 ///
 /// # Errors
-/// [`Error::TargetRefused`] for `/` and the system's directories, the home directory and what is above it, a git repository, and what is not
-/// a directory.
+/// [`Error::TargetRefused`] for `/` and the system's directories, the home directory and what is above it, a git repository, a store, and what
+/// is not a directory.
 pub fn check_place(fs: &dyn Fs, target: &Path, home: Option<&Path>) -> Result<(), Error> {
     if target.parent().is_none() || SYSTEM_DIRS.iter().any(|dir| target == Path::new(dir)) {
         return Err(refused(target, "it belongs to the system"));
@@ -62,8 +62,19 @@ pub fn check_place(fs: &dyn Fs, target: &Path, home: Option<&Path>) -> Result<()
     match layout::stat_if_there(fs, target)? {
         Some(stat) if stat.kind != Kind::Dir => Err(refused(target, "it is not a directory")),
         Some(_) if layout::stat_if_there(fs, &target.join(".git"))?.is_some() => Err(refused(target, "it is a git repository")),
+        Some(_) if is_store(fs, target)? => Err(refused(target, "it is a store")),
         _ => Ok(()),
     }
+}
+
+/// Whether a directory is one that snapshots are published to: [`crate::format::key::store_info`], or the first root.
+fn is_store(fs: &dyn Fs, dir: &Path) -> Result<bool, Error> {
+    for object in [key::store_info(), key::root(1)] {
+        if layout::stat_if_there(fs, &dir.join(object.as_str()))?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Refuses a resolved target that this snapshot must not be put into. Only what the snapshot owns is looked at: the whole directory, or
@@ -207,8 +218,10 @@ mod tests {
         let fs = MemoryFs::new();
         put(&fs, "/d/repository/.git/HEAD", b"");
         put(&fs, "/d/file", b"");
+        put(&fs, "/d/store/store.json", b"");
+        put(&fs, "/d/mirror/root/1.json", b"");
         let home = Some(Path::new("/home/me"));
-        for place in ["/", "/etc", "/home", "/home/me", "/d/repository", "/d/file"] {
+        for place in ["/", "/etc", "/home", "/home/me", "/d/repository", "/d/file", "/d/store", "/d/mirror"] {
             assert!(matches!(check_place(&fs, Path::new(place), home), Err(Error::TargetRefused { .. })), "{place}");
         }
         for place in ["/d", "/d/new", "/home/me/node", "/home/other"] {

@@ -154,6 +154,12 @@ impl Head {
     pub fn snapshots(&self) -> impl Iterator<Item = SnapshotRef> + '_ {
         std::iter::once(self.snapshot.to_ref()).chain(self.older.iter().map(Older::to_ref))
     }
+
+    /// Whether this snapshot, by its id, is among them.
+    #[must_use]
+    pub fn names(&self, id: &Hash) -> bool {
+        self.snapshot.manifest == *id || self.older.iter().any(|older| older.manifest == *id)
+    }
 }
 
 impl Payload for Head {

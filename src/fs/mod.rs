@@ -27,6 +27,22 @@ use crate::types::RelPath;
 pub use memory::{MemoryFs, Unsynced};
 pub use real::RealFs;
 
+/// The path with every symbolic link on the way resolved, as far as it exists. For directories that the user names: what lies in them is
+/// then opened without following any link. A path that cannot be resolved stays as it is, and opening it says why.
+pub fn resolve_existing(fs: &dyn Fs, path: &Path) -> PathBuf {
+    for there in path.ancestors() {
+        match fs.canonicalize(if there.as_os_str().is_empty() { Path::new(".") } else { there }) {
+            Ok(real) => {
+                let rest = path.strip_prefix(there).expect("an ancestor is a prefix");
+                return if rest.as_os_str().is_empty() { real } else { real.join(rest) };
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(_) => break,
+        }
+    }
+    path.to_owned()
+}
+
 /// What an entry of a directory is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

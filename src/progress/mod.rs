@@ -9,6 +9,13 @@ use std::{fmt::Debug, sync::Mutex};
 
 pub use stop::Stop;
 
+/// An error with everything below it, in one line: warnings have one.
+#[must_use]
+pub fn in_one_line(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"))
+}
+
 /// What a run is doing, in the order in which it happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {

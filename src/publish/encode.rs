@@ -10,6 +10,7 @@ use super::{
     pipeline::OpenFile,
     plan::{ChunkPlan, StoreSet, plan_chunk},
     previous::KnownSegment,
+    targets::Targets,
 };
 use crate::{
     disk::read::Content,
@@ -37,6 +38,8 @@ pub(super) struct EncodedChunk {
     pub(super) row: Row,
     pub(super) value: SubtreeValue,
     pub(super) upload: Upload,
+    /// Whether the heads of all stores name it already.
+    pub(super) is_reused: bool,
 }
 
 /// What the stores still need of a chunk.
@@ -71,47 +74,48 @@ pub(super) struct ChunkEncoder {
     check: Vec<u8>,
     frames: Buffers,
     all: StoreSet,
+    /// Whether what the stores have is put to them all the same, to prove it.
+    proving: bool,
 }
 
 impl ChunkEncoder {
-    pub(super) fn new(level: i32, all: StoreSet, frames: Buffers) -> Result<Self, Error> {
+    pub(super) fn new(level: i32, targets: &Targets, frames: Buffers) -> Result<Self, Error> {
         let encoder = Encoder::new(level).map_err(Error::Encode)?;
-        Ok(Self { encoder, decoder: Decoder::new(), raw: Vec::new(), check: Vec::new(), frames, all })
+        let (all, proving) = (targets.alive(), !targets.lacking(targets.all()).is_empty());
+        Ok(Self { encoder, decoder: Decoder::new(), raw: Vec::new(), check: Vec::new(), frames, all, proving })
     }
 
     pub(super) fn encode(&mut self, job: Job) -> Result<EncodedChunk, Error> {
         let shape = job.file.shape;
-        let (row, value, upload) = match job.file.reader.read(job.index, &mut self.raw)? {
-            Content::Hole => (Row::hole(shape.raw_len(job.index)), file_hash::zero_subtree(shape, job.index), Upload::None),
+        let (row, value, upload, is_reused) = match job.file.reader.read(job.index, &mut self.raw)? {
+            Content::Hole => (Row::hole(shape.raw_len(job.index)), file_hash::zero_subtree(shape, job.index), Upload::None, false),
             Content::Data => {
-                let (row, upload) = self.store(&job)?;
-                (row, file_hash::subtree_of_hashed(shape, job.index, &self.raw, row.raw), upload)
+                let (row, upload, is_reused) = self.store(&job)?;
+                (row, file_hash::subtree_of_hashed(shape, job.index, &self.raw, row.raw), upload, is_reused)
             }
         };
-        Ok(EncodedChunk { file: job.file, index: job.index, row, value, upload })
+        Ok(EncodedChunk { file: job.file, index: job.index, row, value, upload, is_reused })
     }
 
-    fn store(&mut self, job: &Job) -> Result<(Row, Upload), Error> {
+    fn store(&mut self, job: &Job) -> Result<(Row, Upload, bool), Error> {
         let known = job.known.rows(job.index);
         if known.is_empty() {
             let (row, bytes) = self.make_frame()?;
-            return Ok((row, Upload::Frame { to: self.all, bytes }));
+            return Ok((row, Upload::Frame { to: self.all, bytes }, false));
         }
         let raw = Hash::of(&self.raw);
         match plan_chunk(raw, &known, self.all) {
             ChunkPlan::Encode => {
                 let (row, bytes) = self.make_frame_of(raw)?;
-                Ok((row, Upload::Frame { to: self.all, bytes }))
+                Ok((row, Upload::Frame { to: self.all, bytes }, false))
             }
-            ChunkPlan::Keep { row, missing_at, .. } if missing_at.is_empty() => Ok((row, Upload::None)),
+            ChunkPlan::Keep { row, missing_at, .. } if missing_at.is_empty() && !self.proving => Ok((row, Upload::None, true)),
             ChunkPlan::Keep { row, held_by, missing_at } => {
                 let (made, bytes) = self.make_frame_of(raw)?;
-                let upload = if made == row {
-                    Upload::Frame { to: missing_at, bytes }
-                } else {
-                    Upload::Copy { from: held_by, to: missing_at, instead: (made, bytes) }
-                };
-                Ok((row, upload))
+                let to = if self.proving { self.all } else { missing_at };
+                let upload =
+                    if made == row { Upload::Frame { to, bytes } } else { Upload::Copy { from: held_by, to, instead: (made, bytes) } };
+                Ok((row, upload, missing_at.is_empty()))
             }
         }
     }

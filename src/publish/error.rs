@@ -48,7 +48,7 @@ pub enum Error {
         lines: Vec<String>,
         /// The first failure.
         #[source]
-        first: Option<Box<store::Error>>,
+        first: Option<std::sync::Arc<store::Error>>,
     },
     /// Another publisher advanced the channel on the first store meanwhile.
     #[error("another publisher advanced {channel} on {store} during this run")]
@@ -64,10 +64,4 @@ pub enum Error {
     /// A thread of the run panicked.
     #[error("a worker of this run died")]
     WorkerDied,
-}
-
-/// An error with everything below it, in one line: warnings have one.
-pub(super) fn in_one_line(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"))
 }

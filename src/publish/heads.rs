@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{Error, Options, error::in_one_line, previous::Previous, snapshot::Chosen, targets::Targets};
+use super::{Error, Options, previous::Previous, snapshot::Chosen, targets::Targets};
 use crate::{
-    catalog::{self, Publisher, StateDir, StoreHead, plan::NextHead},
+    catalog::{
+        self, Publisher, StateDir, StoreHead,
+        plan::{NextHead, Planned, dropped_warning},
+    },
     format::{head::Head, key},
-    progress::{Event, Phase, Progress},
+    progress::{Event, Phase, Progress, in_one_line},
     store::{self, DynReadStore, DynWriteStore, ErrorKind, Swap},
     trust::Verified,
 };
@@ -105,7 +108,7 @@ impl Heads {
     /// # Errors
     /// [`Error::Lost`] when another publisher was faster on the deciding store; [`Error::AllStoresFailed`].
     pub(super) async fn advance(&self, options: &Options, targets: &Targets, chosen: &Chosen) -> Result<u64, Error> {
-        let signed = self.sign(options, chosen)?;
+        let signed = self.sign(options, targets, chosen)?;
         let mut decided = false;
         for index in targets.alive().iter() {
             let store = &targets.get(index).store;
@@ -131,7 +134,7 @@ impl Heads {
         }
     }
 
-    fn sign(&self, options: &Options, chosen: &Chosen) -> Result<Verified<Head>, Error> {
+    fn sign(&self, options: &Options, targets: &Targets, chosen: &Chosen) -> Result<Verified<Head>, Error> {
         let seen = self.usable().map(|(_, head)| head).chain(self.last_seen.as_ref());
         let seq = catalog::plan::next_seq(seen.map(|head| &**head)).map_err(catalog::Error::Plan)?;
         let chain = self.publisher.chain();
@@ -146,8 +149,10 @@ impl Heads {
             keep_last: options.keep_last,
             snapshot: chosen.newest.clone(),
             previous: self.newest().map(|head| &**head),
+            moved: targets.alive().iter().map(|index| self.by_store[index].as_ref()?.head.as_deref()).collect(),
         };
-        let head = catalog::plan::next_head(next).map_err(catalog::Error::Plan)?;
+        let Planned { head, dropped } = catalog::plan::next_head(next).map_err(catalog::Error::Plan)?;
+        dropped.iter().map(dropped_warning).for_each(|text| options.progress.event(Event::Warning { text }));
         Ok(self.publisher.sign(&head, options.now)?)
     }
 

@@ -30,7 +30,7 @@ use targets::{Targets, Writing};
 
 use crate::{
     catalog::StateDir,
-    fs::Fs,
+    fs::{Fs, resolve_existing},
     progress::{Progress, Stop},
     store::{self, DynWriteStore},
     types::{ChannelName, ChunkSize, Hash, RelPath, Timestamp},
@@ -41,7 +41,8 @@ use crate::{
 /// # Errors
 /// [`Error`] when no store shows the new head. A store that failed while others did not is in the summary.
 pub async fn run(options: Options) -> Result<Summary, Error> {
-    let options = Arc::new(options);
+    let state_dir = resolve_existing(&*options.fs, &options.state_dir);
+    let options = Arc::new(Options { state_dir, ..options });
     let started = Instant::now();
     // Until the head nothing is visible, so all of it can be dropped at any moment.
     let ready = tokio::select! {
@@ -74,7 +75,11 @@ async fn make_ready(options: &Arc<Options>) -> Result<Ready, Error> {
     // 1. Lock the data directory and the channel, open every store, read the current heads.
     let state = StateDir::open(Arc::clone(&options.fs), &options.state_dir).map_err(crate::catalog::Error::State)?;
     let source = Source::lock(options, &state).await?;
-    let writing = if options.dry_run { Writing::DryRun } else { Writing::Real };
+    let writing = match (options.dry_run, options.rehash) {
+        (true, _) => Writing::DryRun,
+        (false, true) => Writing::Proving,
+        (false, false) => Writing::Real,
+    };
     let targets = Arc::new(Targets::new(&options.stores, &options.unopened, writing)?);
     let heads = Heads::open(options, &state, &targets).await?;
     // 2. and 3. The gate: no older state than the head's. The freeze: the database is at rest.
@@ -120,7 +125,8 @@ pub struct Options {
     pub allow_secrets: Vec<RelPath>,
     /// Take the word of the operator where it cannot be seen whether a process has the database open.
     pub assume_stopped: bool,
-    /// Read every file, also those that did not change since the previous run as far as the file system can tell.
+    /// Read every file, also those that did not change since the previous run as far as the file system can tell; and put again what a store
+    /// lost or holds damaged, although its head names it.
     pub rehash: bool,
     /// Say what would happen, and stop before the first write to a store.
     pub dry_run: bool,

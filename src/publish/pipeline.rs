@@ -73,7 +73,7 @@ struct StoredChunk {
     index: u64,
     row: Row,
     value: SubtreeValue,
-    /// Whether no store needed it.
+    /// Whether the heads of all stores name it already.
     is_reused: bool,
 }
 
@@ -170,7 +170,7 @@ async fn open(context: &Context, scan: &Scan, position: usize, file: &ScannedFil
 
 fn encode_all(context: &Context, jobs: &Receiver<Job>, encoded: &Sender<EncodedChunk>) -> Result<(), Error> {
     let _last_out = Closing(jobs);
-    let mut encoder = ChunkEncoder::new(context.level, context.targets.alive(), context.frames.clone())?;
+    let mut encoder = ChunkEncoder::new(context.level, &context.targets, context.frames.clone())?;
     while let Ok(job) = jobs.recv_blocking() {
         if encoded.send_blocking(encoder.encode(job)?).is_err() {
             break;
@@ -181,9 +181,9 @@ fn encode_all(context: &Context, jobs: &Receiver<Job>, encoded: &Sender<EncodedC
 
 async fn put_all(context: Arc<Context>, encoded: Receiver<EncodedChunk>, stored: Sender<StoredChunk>) -> Result<(), Error> {
     let _last_out = Closing(&encoded);
-    while let Ok(EncodedChunk { file, index, row, value, upload }) = encoded.recv().await {
-        let is_reused = matches!(upload, Upload::None);
-        let row = put(&context.targets, row, upload).await?;
+    while let Ok(EncodedChunk { file, index, row: planned, value, upload, is_reused }) = encoded.recv().await {
+        let row = put(&context.targets, planned, upload).await?;
+        let is_reused = is_reused && row == planned;
         if stored.send(StoredChunk { file, index, row, value, is_reused }).await.is_err() {
             break;
         }
@@ -204,7 +204,10 @@ impl<T> Drop for Closing<'_, T> {
 /// Gives the stores what they need of a chunk; gives back the row that counts.
 async fn put(targets: &Targets, row: Row, upload: Upload) -> Result<Row, Error> {
     match upload {
-        Upload::None => Ok(row),
+        Upload::None => {
+            targets.reuse_frame(&row);
+            Ok(row)
+        }
         Upload::Frame { to, bytes } => put_frame(targets, to, row, &bytes).await,
         Upload::Copy { from, to, instead } => match fetch_frame(targets, from, row).await {
             Some(bytes) => put_frame(targets, to, row, &bytes).await,
@@ -262,6 +265,9 @@ fn keep(context: &Context, files: &mut [Option<FileEntry>], content: &mut Conten
         content.reused_bytes += bytes - kept.sums.hole_bytes;
         content.skipped_bytes += bytes;
         context.progress.event(Event::Done { bytes });
+        if let Layout::Lists(lists) = &kept.entry.layout {
+            lists.iter().for_each(|list| context.targets.reuse(&key::list(list)));
+        }
         files[*position] = Some(kept.entry.clone());
     }
 }
@@ -285,8 +291,14 @@ fn count(content: &mut Content, chunk: &StoredChunk, progress: &Arc<dyn Progress
 
 async fn put_list(context: &Context, path: &RelPath, segment: FinishedSegment) -> Result<(), Error> {
     let held = context.previous.stores_with_list(path, segment.index, segment.hash);
-    let to = context.targets.all().without(held);
-    context.targets.put(to, &key::list(&segment.hash), &Bytes::from(segment.bytes)).await
+    let lost = context.previous.stores_that_lost(&segment.hash);
+    let (to, object) = (context.targets.lacking(held), key::list(&segment.hash));
+    if to.is_empty() {
+        context.targets.reuse(&object);
+    }
+    let bytes = Bytes::from(segment.bytes);
+    context.targets.heal(lost, &object, &bytes).await?;
+    context.targets.put(to.without(lost), &object, &bytes).await
 }
 
 async fn check_unchanged(file: Arc<OpenFile>) -> Result<(), Error> {

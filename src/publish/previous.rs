@@ -1,7 +1,7 @@
 //! What the current snapshots of the stores already hold, looked up by path and position as files come up.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex},
 };
 
@@ -25,11 +25,24 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Previous {
     snapshots: BTreeMap<Hash, PreviousSnapshot>,
-    /// Lists that the snapshots name and that no store gave back: nobody holds them.
     gone: Gone,
 }
 
-type Gone = Mutex<BTreeSet<Hash>>;
+/// The stores that did not give a list back which their own head names: it is lost or damaged there.
+#[derive(Debug, Default)]
+struct Gone(Mutex<BTreeMap<Hash, StoreSet>>);
+
+impl Gone {
+    fn add(&self, list: Hash, store: usize) {
+        let mut gone = self.0.lock().expect("no holder of this lock panics");
+        let stores = gone.entry(list).or_default();
+        *stores = stores.with(StoreSet::only(store));
+    }
+
+    fn at(&self, list: &Hash) -> StoreSet {
+        self.0.lock().expect("no holder of this lock panics").get(list).copied().unwrap_or_default()
+    }
+}
 
 /// One snapshot and the stores whose verified head names it.
 #[derive(Debug)]
@@ -63,20 +76,19 @@ impl Previous {
         self.snapshots.get(id)
     }
 
-    fn gone(&self) -> std::sync::MutexGuard<'_, BTreeSet<Hash>> {
-        self.gone.lock().expect("no holder of this lock panics")
+    /// The stores that turned out to lack list `hash`, or to have other bytes under its name.
+    pub(super) fn stores_that_lost(&self, hash: &Hash) -> StoreSet {
+        self.gone.at(hash)
     }
 
-    /// The stores whose snapshot has segment `hash` at this place of this file.
+    /// The stores whose snapshot has segment `hash` at this place of this file, and that did not turn out to have lost it.
     pub(super) fn stores_with_list(&self, path: &RelPath, segment: u64, hash: Hash) -> StoreSet {
-        if self.gone().contains(&hash) {
-            return StoreSet::EMPTY;
-        }
         let has_it = |snapshot: &&PreviousSnapshot| match snapshot.manifest.find(path.as_str()) {
             Some((_, FileEntry { layout: Layout::Lists(lists), .. })) => lists.get(segment as usize) == Some(&hash),
             _ => false,
         };
-        self.snapshots.values().filter(has_it).fold(StoreSet::EMPTY, |set, snapshot| set.with(snapshot.at))
+        let named = self.snapshots.values().filter(has_it).fold(StoreSet::EMPTY, |set, snapshot| set.with(snapshot.at));
+        named.without(self.gone.at(&hash))
     }
 
     /// The stores whose snapshot has exactly this file, cut in the same way.
@@ -88,7 +100,8 @@ impl Previous {
         self.snapshots.values().filter(has_it).fold(StoreSet::EMPTY, |set, snapshot| set.with(snapshot.at))
     }
 
-    /// Sums over the rows of a file of snapshot `id`; `None`, with a warning, when a list of it cannot be read.
+    /// Sums over the rows of a file of snapshot `id`; `None`, with a warning, when a list of it cannot be read from one of the stores: reading
+    /// the file puts it there again.
     pub(super) async fn sums(&self, id: &Hash, file: &FileEntry, targets: &Targets, progress: &Arc<dyn Progress>) -> Option<RowSums> {
         match self.snapshots.get(id)?.sums(file, targets, &self.gone).await {
             Ok(sums) => Some(sums),
@@ -134,9 +147,7 @@ impl PreviousSnapshot {
         };
         let Some(hash) = lists.get(segment as usize) else { return Ok(Vec::new()) };
         let shape = FileShape::new(file.bytes, self.manifest.about().chunk_size);
-        let bytes = self.read_list(*hash, targets).await.inspect_err(|_| {
-            gone.lock().expect("no holder of this lock panics").insert(*hash);
-        })?;
+        let bytes = self.read_list(*hash, targets, gone).await?;
         let segment = Segment::parse(&bytes, shape, segment).map_err(|error| error.to_string())?;
         debug_assert!(segment.len() as u64 <= SEGMENT_ROWS);
         Ok(segment.rows().collect())
@@ -147,7 +158,10 @@ impl PreviousSnapshot {
         let mut sums = RowSums { frame_bytes: 0, hole_bytes: 0 };
         let mut index = 0;
         while index < shape.chunks() {
-            for row in self.rows(file, segment_of(index).0, targets, gone).await? {
+            let rows = self.rows(file, segment_of(index).0, targets, gone).await?;
+            self.check_lists(file, segment_of(index).0, gone)?;
+            for row in rows {
+                targets.reuse_frame(&row);
                 sums.frame_bytes += u64::from(row.frame_bytes());
                 sums.hole_bytes += if row.is_hole() { u64::from(shape.raw_len(index)) } else { 0 };
                 index += 1;
@@ -156,15 +170,28 @@ impl PreviousSnapshot {
         Ok(sums)
     }
 
-    async fn read_list(&self, hash: Hash, targets: &Targets) -> Result<Vec<u8>, String> {
-        let mut reason = "no store that has it is left".to_owned();
-        for index in self.at.iter() {
+    /// Refuses a list that a store did not give back.
+    fn check_lists(&self, file: &FileEntry, segment: u64, gone: &Gone) -> Result<(), String> {
+        match &file.layout {
+            Layout::Lists(lists) if !gone.at(&lists[segment as usize]).is_empty() => Err("a store has lost or damaged it".to_owned()),
+            Layout::Lists(_) | Layout::Rows(_) => Ok(()),
+        }
+    }
+
+    /// Reads a list, from every store, so that one that lost it is found out. Gives the bytes that are right, wherever they come from.
+    async fn read_list(&self, hash: Hash, targets: &Targets, gone: &Gone) -> Result<Vec<u8>, String> {
+        let (mut right, mut reason) = (None, "no store that has it is left".to_owned());
+        for index in self.at.without(targets.failed()).iter() {
             match targets.get(index).store.get(&key::list(&hash), key::LIST_MAX_BYTES).await {
-                Ok(bytes) if Hash::of(&bytes) == hash => return Ok(bytes),
+                Ok(bytes) if Hash::of(&bytes) == hash => {
+                    right.get_or_insert(bytes);
+                    continue;
+                }
                 Ok(bytes) => reason = format!("expected {hash}, found {}", Hash::of(&bytes)),
                 Err(error) => reason = error.one_line(),
             }
+            gone.add(hash, index);
         }
-        Err(reason)
+        right.ok_or(reason)
     }
 }

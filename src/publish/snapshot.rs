@@ -88,7 +88,7 @@ pub(super) async fn put(options: &Options, targets: &Targets, previous: &Previou
             (Chosen { newest: made.newest(), unchanged: false, made }, id, bytes, super::plan::StoreSet::EMPTY)
         }
     };
-    targets.put(targets.all().without(held), &key::manifest(&id), &bytes).await?;
+    targets.put(targets.lacking(held), &key::manifest(&id), &bytes).await?;
     Ok(chosen)
 }
 

@@ -1,7 +1,7 @@
 //! The stores of a run: each goes on alone when another fails.
 
 use std::sync::{
-    Mutex,
+    Arc, Mutex,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -9,7 +9,11 @@ use bytes::Bytes;
 
 use super::{Error, StoreSummary, plan::StoreSet};
 use crate::{
-    catalog::Sample,
+    catalog::{Proved, Sample, put_proved},
+    format::{
+        key,
+        row::{Row, Stored},
+    },
     store::{self, DynWriteStore, Put},
     types::{Hash, ObjectKey},
 };
@@ -19,6 +23,8 @@ use crate::{
 pub(super) struct Targets {
     list: Vec<Target>,
     writing: Writing,
+    /// Some of the objects that are put nowhere, because the head of every store names them.
+    reused: Mutex<Sample>,
     /// One line for each store that could not be opened.
     unopened: Vec<String>,
 }
@@ -28,6 +34,8 @@ pub(super) struct Targets {
 pub(super) enum Writing {
     /// They do.
     Real,
+    /// They do, and whatever is there already is looked at, and replaced where it is not what its name says.
+    Proving,
     /// They are only counted.
     DryRun,
 }
@@ -38,7 +46,7 @@ pub(super) struct Target {
     pub(super) store: DynWriteStore,
     objects: AtomicU64,
     bytes: AtomicU64,
-    failure: Mutex<Option<store::Error>>,
+    failure: Mutex<Option<Arc<store::Error>>>,
     sample: Mutex<Sample>,
 }
 
@@ -58,7 +66,8 @@ impl Targets {
             failure: Mutex::new(None),
             sample: Mutex::default(),
         };
-        Ok(Self { list: stores.iter().map(target).collect(), writing, unopened: unopened.iter().map(line).collect() })
+        let unopened = unopened.iter().map(line).collect();
+        Ok(Self { list: stores.iter().map(target).collect(), writing, reused: Mutex::default(), unopened })
     }
 
     pub(super) fn get(&self, index: usize) -> &Target {
@@ -69,10 +78,37 @@ impl Targets {
         StoreSet::first(self.list.len())
     }
 
+    /// The stores that an object is put to when the heads of those in `held` name it.
+    pub(super) fn lacking(&self, held: StoreSet) -> StoreSet {
+        if self.writing == Writing::Proving { self.all() } else { self.all().without(held) }
+    }
+
+    /// Notes an object that is put nowhere.
+    pub(super) fn reuse(&self, key: &ObjectKey) {
+        self.reused.lock().expect("no holder of this lock panics").add(key);
+    }
+
+    /// Notes the frame of a row that is put nowhere.
+    pub(super) fn reuse_frame(&self, row: &Row) {
+        if let Stored::Frame { hash, .. } = row.stored {
+            self.reuse(&key::chunk(&hash));
+        }
+    }
+
+    /// Some of the objects that were put nowhere.
+    pub(super) fn reused(&self) -> Sample {
+        self.reused.lock().expect("no holder of this lock panics").clone()
+    }
+
     /// The stores that have not failed.
     pub(super) fn alive(&self) -> StoreSet {
         let alive = self.list.iter().enumerate().filter(|(_, target)| !target.has_failed());
         alive.fold(StoreSet::EMPTY, |set, (index, _)| set.with(StoreSet::only(index)))
+    }
+
+    /// The stores that have.
+    pub(super) fn failed(&self) -> StoreSet {
+        self.all().without(self.alive())
     }
 
     /// Puts an object to each of `to` that has not failed. A store that fails is left out from here on.
@@ -80,22 +116,28 @@ impl Targets {
     /// # Errors
     /// [`Error::AllStoresFailed`] when none is left.
     pub(super) async fn put(&self, to: StoreSet, key: &ObjectKey, bytes: &Bytes) -> Result<(), Error> {
+        self.put_as(self.writing, to, key, bytes).await
+    }
+
+    /// The same for stores that turned out to lack the object or to have other bytes under its name, which are replaced.
+    ///
+    /// # Errors
+    /// As [`Targets::put`].
+    pub(super) async fn heal(&self, to: StoreSet, key: &ObjectKey, bytes: &Bytes) -> Result<(), Error> {
+        let writing = if self.writing == Writing::DryRun { Writing::DryRun } else { Writing::Proving };
+        self.put_as(writing, to, key, bytes).await
+    }
+
+    async fn put_as(&self, writing: Writing, to: StoreSet, key: &ObjectKey, bytes: &Bytes) -> Result<(), Error> {
         for index in to.iter().filter(|&index| !self.list[index].has_failed()) {
             let target = &self.list[index];
-            match self.put_one(target, key, bytes).await {
-                Ok(Put::Created) => target.count(key, bytes.len()),
-                Ok(Put::Existed) => {}
+            match put_one(writing, target, key, bytes).await {
+                Ok(Proved::Created | Proved::Replaced) => target.count(key, bytes.len()),
+                Ok(Proved::Existed) => {}
                 Err(error) => target.fail(error),
             }
         }
         self.any_alive()
-    }
-
-    async fn put_one(&self, target: &Target, key: &ObjectKey, bytes: &Bytes) -> Result<Put, store::Error> {
-        match self.writing {
-            Writing::Real => target.store.put_new(key, Bytes::clone(bytes)).await,
-            Writing::DryRun => Ok(Put::Created),
-        }
     }
 
     /// Reads an object from the first of `from` that has it right; `None` when none has.
@@ -129,15 +171,24 @@ impl Targets {
         if !self.alive().is_empty() {
             return Ok(());
         }
-        let mut failures: Vec<store::Error> =
-            self.list.iter().filter_map(|target| target.failure.lock().expect("no holder of this lock panics").take()).collect();
-        let lines = failures.iter().map(line).chain(self.unopened.iter().cloned()).collect();
-        let first = if failures.is_empty() { None } else { Some(Box::new(failures.swap_remove(0))) };
-        Err(Error::AllStoresFailed { lines, first })
+        let failures = self.list.iter().filter_map(Target::failure);
+        let lines = failures.clone().map(|error| line(&error)).chain(self.unopened.iter().cloned()).collect();
+        Err(Error::AllStoresFailed { lines, first: failures.clone().next() })
     }
 
     pub(super) fn summaries(&self) -> Vec<StoreSummary> {
         self.list.iter().map(Target::summary).collect()
+    }
+}
+
+async fn put_one(writing: Writing, target: &Target, key: &ObjectKey, bytes: &Bytes) -> Result<Proved, store::Error> {
+    match writing {
+        Writing::Real => Ok(match target.store.put_new(key, Bytes::clone(bytes)).await? {
+            Put::Created => Proved::Created,
+            Put::Existed => Proved::Existed,
+        }),
+        Writing::Proving => put_proved(&target.store, key, bytes).await,
+        Writing::DryRun => Ok(Proved::Created),
     }
 }
 
@@ -147,7 +198,11 @@ fn line(error: &store::Error) -> String {
 
 impl Target {
     pub(super) fn fail(&self, error: store::Error) {
-        self.failure.lock().expect("no holder of this lock panics").get_or_insert(error);
+        self.failure.lock().expect("no holder of this lock panics").get_or_insert_with(|| Arc::new(error));
+    }
+
+    fn failure(&self) -> Option<Arc<store::Error>> {
+        self.failure.lock().expect("no holder of this lock panics").clone()
     }
 
     pub(super) fn has_failed(&self) -> bool {
@@ -170,7 +225,7 @@ impl Target {
             store: self.store.name().to_owned(),
             objects: self.objects.load(Ordering::Relaxed),
             uploaded_bytes: self.bytes.load(Ordering::Relaxed),
-            error: self.failure.lock().expect("no holder of this lock panics").as_ref().map(store::Error::one_line),
+            error: self.failure().map(|error| error.one_line()),
         }
     }
 }

@@ -6,8 +6,9 @@ use super::*;
 use crate::{
     catalog,
     fs::{MemoryFs, Open, RealFs},
-    progress::NoProgress,
+    progress::{Event, NoProgress, Recorder},
     store::{Action, Call, ErrorKind, Fault, MemoryStore, ReadStore as _, RecordStore},
+    types::ObjectKey,
 };
 
 /// A data directory of twelve chunks of 64 KiB, a state directory and a store that is set up.
@@ -64,6 +65,20 @@ impl Machine {
         Arc::new(RecordStore::new(self.store.clone()).with_faults(fault))
     }
 
+    /// Gives the files a time so new that they are always read, or one so old that they are taken for unchanged.
+    fn age_files(&self, to_be_read: bool) {
+        for file in 0..3 {
+            let file = std::fs::File::options().write(true).open(self.folder.path().join(format!("data/{file}"))).unwrap();
+            let (now, hour) = (std::time::SystemTime::from(now()), std::time::Duration::from_secs(3600));
+            file.set_modified(if to_be_read { now + hour } else { now - hour }).unwrap();
+        }
+    }
+
+    /// The earlier snapshots that the head of the first store names.
+    async fn older(&self) -> Vec<Hash> {
+        named(&self.store).await.older.iter().map(|older| older.manifest).collect()
+    }
+
     fn shows_a_head(&self) -> bool {
         self.store.keys().iter().any(|key| key.as_str().starts_with("heads/"))
     }
@@ -106,6 +121,67 @@ async fn a_store_that_gives_back_something_else_never_shows_a_head() {
     assert!(!machine.shows_a_head());
 }
 
+/// Loses, or damages, one chunk of the store.
+fn harm_a_chunk(store: &MemoryStore, bytes: Option<Vec<u8>>) -> ObjectKey {
+    let chunk = store.keys().into_iter().find(|key| key.as_str().starts_with("chunks/")).unwrap();
+    match bytes {
+        Some(bytes) => store.overwrite(&chunk, bytes),
+        None => assert!(store.remove(&chunk)),
+    }
+    chunk
+}
+
+// PU-10
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_a_store_lost_or_holds_damaged_is_noticed_and_put_again_when_asked_for() {
+    for (is_read, level) in [(true, 1), (false, 1), (true, 3)] {
+        let machine = machine().await;
+        machine.age_files(is_read);
+        let second = MemoryStore::new("second");
+        let stores = || -> Vec<DynWriteStore> { vec![Arc::new(machine.store.clone()), Arc::new(second.clone())] };
+        run(machine.options(stores())).await.unwrap();
+        for harm in [None, Some(vec![]), Some(vec![7; 9])] {
+            let chunk = harm_a_chunk(&second, harm);
+            let summary = run(machine.options(stores())).await.unwrap();
+            assert_eq!((summary.skipped_bytes == 0, summary.stores[0].error.as_deref()), (is_read, None));
+            let said = summary.stores[1].error.as_deref().unwrap();
+            assert!(said.contains(chunk.as_str()) && said.contains("--rehash"), "{said}");
+            let healing = Options { rehash: true, level, ..machine.options(stores()) };
+            let summary = run(healing).await.unwrap();
+            assert_eq!((&summary.stores[1].error, summary.stores[0].objects, summary.stores[1].objects), (&None, 0, 1), "{summary:?}");
+            assert_eq!(summary.reused_bytes, summary.bytes);
+            assert_eq!(Hash::of(&second.get(&chunk, 1 << 20).await.unwrap()).to_string(), chunk.as_str().rsplit('/').next().unwrap());
+        }
+    }
+}
+
+// PU-10
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_one_of_two_stores_lost_or_damaged_is_put_again_there() {
+    for to_be_read in [true, false] {
+        let machine = machine().await;
+        let large: Vec<u8> = (0..5 * 65_536_u32).flat_map(|i| (i.wrapping_mul(2_654_435_761) >> 13).to_le_bytes()).collect();
+        std::fs::write(machine.folder.path().join("data/0"), large).unwrap();
+        machine.age_files(to_be_read);
+        let second = MemoryStore::new("second");
+        let stores = || -> Vec<DynWriteStore> { vec![Arc::new(machine.store.clone()), Arc::new(second.clone())] };
+        run(machine.options(stores())).await.unwrap();
+        let list = second.keys().into_iter().find(|key| key.as_str().starts_with("lists/")).unwrap();
+        let right = second.get(&list, 1 << 20).await.unwrap();
+        // Of either store; lost, or with a bit that is another.
+        for (store, changed) in [(&machine.store, false), (&second, false), (&second, true)] {
+            assert!(store.remove(&list));
+            if changed {
+                store.overwrite(&list, right.iter().map(|byte| byte ^ 1).collect::<Vec<_>>());
+            }
+            let summary = run(machine.options(stores())).await.unwrap();
+            assert!(summary.unchanged && summary.stores.iter().all(|store| store.error.is_none()), "{summary:?}");
+            assert_eq!(summary.reused_bytes, summary.bytes);
+            assert_eq!(store.get(&list, 1 << 20).await.unwrap(), right);
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn when_the_first_store_fails_the_next_decides_the_race() {
     let machine = machine().await;
@@ -126,6 +202,55 @@ async fn when_the_first_store_fails_the_next_decides_the_race() {
     let error = run(machine.options(vec![broken, raced, Arc::new(third.clone())])).await.unwrap_err();
     assert!(matches!(&error, Error::Lost { store, .. } if store == "second"), "{error:?}");
     assert!(!third.keys().iter().any(|key| key.as_str().starts_with("heads/")), "the third store is not moved");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_names_earlier_snapshots_only_if_every_store_has_them() {
+    let machine = machine().await;
+    let (second, third) = (MemoryStore::new("second"), MemoryStore::new("third"));
+    let stores = |number: usize| -> Vec<DynWriteStore> {
+        [&machine.store, &second, &third].into_iter().take(number).map(|store| Arc::new(store.clone()) as DynWriteStore).collect()
+    };
+    let publish = async |name: &str, stores| {
+        std::fs::write(machine.folder.path().join("data/new"), name).unwrap();
+        let said = Arc::new(Recorder::default());
+        let options = Options { progress: Arc::clone(&said) as _, ..machine.options(stores) };
+        let summary = run(options).await.unwrap();
+        assert!(summary.stores.iter().all(|store| store.error.is_none()), "{summary:?}");
+        let warned =
+            said.events().into_iter().filter(|event| matches!(event, Event::Warning { text } if text.contains("no longer be chosen")));
+        (summary.snapshot, warned.count())
+    };
+    let (one, warned) = publish("1", stores(2)).await;
+    assert_eq!((machine.older().await, warned), (vec![], 0));
+    let (two, _) = publish("2", stores(1)).await;
+    assert_eq!(machine.older().await, [one]);
+    // The second store missed a run: what came in it is nowhere named.
+    let (three, warned) = publish("3", stores(2)).await;
+    assert_eq!((machine.older().await, warned), (vec![one], 1));
+    let (four, warned) = publish("4", stores(2)).await;
+    assert_eq!((machine.older().await, warned), (vec![three, one], 0));
+    // A new store has none of them.
+    let (_, warned) = publish("5", stores(3)).await;
+    assert_eq!((machine.older().await, warned), (vec![], 3));
+    let (_, warned) = publish("6", stores(1)).await;
+    assert_eq!((machine.older().await.len(), warned), (1, 0));
+    assert!(![two, four].contains(&machine.older().await[0]));
+    for store in [&machine.store, &second, &third] {
+        assert_has_what_it_names(store).await;
+    }
+}
+
+async fn assert_has_what_it_names(store: &MemoryStore) {
+    let head = named(store).await;
+    for snapshot in head.snapshots() {
+        assert!(store.keys().contains(&crate::format::key::manifest(&snapshot.manifest)), "{} names {snapshot:?}", store.name());
+    }
+}
+
+async fn named(store: &MemoryStore) -> crate::format::head::Head {
+    let envelope = store.get(&crate::format::key::head(&"demo/generic".parse().unwrap()), 1 << 20).await.unwrap();
+    crate::trust::Envelope::parse(&envelope).unwrap().read().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

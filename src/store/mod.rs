@@ -116,7 +116,7 @@ pub trait WriteStore: ReadStore {
     /// As [`ReadStore::get_into`], but for `NotFound`.
     async fn get_tagged(&self, key: &ObjectKey, max_bytes: u64) -> Result<Option<(Vec<u8>, Tag)>, Error>;
 
-    /// Replaces a mutable object if it still is the version `expected` (`None`: absent), durably and at once. Of
+    /// Replaces a mutable object, or an immutable one whose bytes are proved not to be what its name says, if it still is the version `expected` (`None`: absent), durably and at once. Of
     /// concurrent callers with one `expected` exactly one gets [`Swap::Done`].
     ///
     /// # Errors

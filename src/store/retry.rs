@@ -10,7 +10,7 @@ use super::{Error, ErrorKind, Put, ReadStore, Swap, Tag, WriteStore};
 use crate::types::ObjectKey;
 
 /// The longest that a store is left alone because it asks for it.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
+pub(super) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// How often and how patiently a call is made again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,14 +121,9 @@ impl<S: WriteStore> WriteStore for RetryStore<S> {
         }
     }
 
+    /// Asked once: after a sync that failed nobody knows what is durable, and a second one that succeeds does not tell either.
     async fn sync(&self) -> Result<(), Error> {
-        let mut patience = self.policy.patience();
-        loop {
-            match self.inner.sync().await {
-                Err(error) => patience.wait_or_give_up(error).await?,
-                done => return done,
-            }
-        }
+        self.inner.sync().await
     }
 
     async fn get_tagged(&self, key: &ObjectKey, max_bytes: u64) -> Result<Option<(Vec<u8>, Tag)>, Error> {
@@ -222,6 +217,13 @@ mod tests {
     async fn does_not_repeat_what_will_not_change() {
         let (_, store) = store(|_| Some(Fault::Fail(ErrorKind::Denied)));
         assert_eq!(store.get(&key(), 9).await.unwrap_err().kind, ErrorKind::Denied);
+        assert_eq!(store.inner.calls().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_sync_that_failed_is_not_made_to_succeed() {
+        let (_, store) = store(|call| (call.index == 0).then_some(Fault::Fail(ErrorKind::Interrupted)));
+        assert_eq!(store.sync().await.unwrap_err().kind, ErrorKind::Interrupted);
         assert_eq!(store.inner.calls().len(), 1);
     }
 

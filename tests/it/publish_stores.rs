@@ -230,6 +230,37 @@ fn a_refresh_goes_on_without_a_store_that_is_gone() {
 }
 
 #[test]
+fn a_refresh_names_the_store_that_lacks_the_snapshot_and_leaves_it_alone() {
+    let (world, data, pin) = prepared();
+    publish_to_two(&world, &data, 1).summary();
+    fs::write(data.join("new"), "new").unwrap();
+    world.publish(&data, 2);
+    let before = fs::read(world.path("second").join(HEAD)).unwrap();
+    let refresh = world.provider().args(["head", "refresh", CHANNEL, "--to"]).arg(world.path("second")).arg("--to").arg(world.store());
+    let partial = refresh.json_error(3);
+    assert!(partial["message"].as_str().unwrap().contains("does not have the snapshot"), "{partial}");
+    assert!(partial["hints"][0].as_str().unwrap().starts_with("qsync publish"), "{partial}");
+    assert_eq!(fs::read(world.path("second").join(HEAD)).unwrap(), before);
+    assert_eq!(seq(&world.store(), &world, &pin), 3);
+    publish_to_two(&world, &data, 2).summary();
+    assert_eq!(seq(&world.path("second"), &world, &pin), 4);
+}
+
+#[test]
+fn a_store_and_a_state_directory_may_be_links() {
+    let (world, data, pin) = prepared();
+    for name in ["store", "provider-state"] {
+        let there = world.path(name);
+        let elsewhere = world.path(&format!("disk-{name}"));
+        fs::rename(&there, &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &there).unwrap();
+    }
+    world.publish(&data, 1);
+    world.restore_command(&pin).summary();
+    tree::assert_same(&data, &world.target());
+}
+
+#[test]
 fn a_damaged_manifest_is_put_again_when_the_data_changed() {
     let (world, data, pin) = prepared();
     let first = world.publish(&data, 1);

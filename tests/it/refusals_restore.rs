@@ -232,8 +232,9 @@ fn a_partial_restore_refuses_another_snapshot_and_offers_two_ways_on() {
     fs::remove_file(&chunk).unwrap();
     world.restore_command(&pin).fails_with(13);
     fs::write(world.path("data/added"), vec![1; 3 << 20]).unwrap();
-    world.publish(&world.path("data"), 2);
+    // A publish would notice that the store lacks it.
     fs::write(&chunk, whole).unwrap();
+    world.publish(&world.path("data"), 2);
 
     let at_two = world.operator().args(["restore", "demo/generic@2", "--trust", &pin, "--from"]).arg(world.store()).arg("--to");
     assert_says(&at_two.arg(world.target()).fails_with(15), &["--latest", "--discard"]);

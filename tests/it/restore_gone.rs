@@ -36,7 +36,11 @@ impl Retired {
         for chunk in 2..7 {
             tree::flip(&world.path("data/000002.sst"), chunk * CHUNK + 9);
         }
-        world.publish_command(&world.path("data"), 2).arg("--to").arg(world.path("next")).summary();
+        world.publish(&world.path("data"), 2);
+        database::copy_tree(&world.store(), &world.path("next"));
+        // A store of its own for the second snapshot alone tells what only the first one needs. The head that names both is the one before.
+        world.publish_command(&world.path("data"), 2).arg("--to").arg(world.path("second")).summary();
+        remove_all_but(&world.path("next"), &world.path("second"));
         symlink(world.path("first"), world.path("live")).unwrap();
         Self { world, pin }
     }
@@ -59,6 +63,15 @@ impl Retired {
     fn assert_is_second(&self, summary: &Value) {
         assert_eq!(summary["height"], 2, "{summary}");
         tree::assert_same(&self.world.path("data"), &self.world.target());
+    }
+}
+
+/// Removes the objects of a store that another one does not have.
+fn remove_all_but(store: &Path, kept: &Path) {
+    for object in ["chunks", "lists", "manifests"].into_iter().flat_map(|folder| tree::files(&store.join(folder))) {
+        if !kept.join(object.strip_prefix(store).unwrap()).exists() {
+            fs::remove_file(object).unwrap();
+        }
     }
 }
 

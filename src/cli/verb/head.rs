@@ -13,6 +13,7 @@ use crate::{
         values::{Pin, Span},
     },
     format::head::Head,
+    progress::Event,
     store::Create,
     trust::Standing,
     types::{ChannelName, Hash, Timestamp},
@@ -120,6 +121,7 @@ async fn refresh(args: RefreshArgs, context: &Context) -> Result<Shown, Failure>
     let lifetime = args.head_lifetime.or(configured.head_lifetime).unwrap_or(Span::hours(7 * 24)).0;
     let state = context.open_state()?;
     let refreshed = catalog::refresh(&stores, &args.channel, &state, context.now, lifetime.as_secs()).await?;
+    refreshed.warnings.into_iter().for_each(|text| context.progress().event(Event::Warning { text }));
     let shown = shown(&refreshed.head, refreshed.stores);
     let failures: Vec<_> = refreshed.failures.iter().chain(&unopened).map(|e| format!("{}: {}", e.store, e.one_line())).collect();
     if failures.is_empty() {
@@ -127,7 +129,8 @@ async fn refresh(args: RefreshArgs, context: &Context) -> Result<Shown, Failure>
     }
     context.output.item("result", &shown, text);
     let message = format!("{} of {} stores failed: {}", failures.len(), failures.len() + shown.stores.len(), failures.join("; "));
-    Err(Failure::new(Code::Partial, message).hint("the next publish or refresh brings them up to date"))
+    Err(Failure::new(Code::Partial, message)
+        .hint("qsync publish to all of them brings those that lack the snapshot up to date; a refresh does for the others"))
 }
 
 fn text(head: &Shown) -> String {

@@ -44,6 +44,9 @@ pub(crate) struct MirrorArgs {
     /// The repository to trust: b3: and 64 hex digits [default: what this machine trusts]
     #[arg(long, value_name = "b3:ID")]
     trust: Option<Pin>,
+    /// Read and prove every object that is there already, and replace those that are damaged
+    #[arg(long)]
+    rehash: bool,
     /// Say what would be copied, and stop
     #[arg(long)]
     dry_run: bool,
@@ -82,6 +85,7 @@ async fn options(args: MirrorArgs, sources: &[DynReadStore], to: DynWriteStore, 
         to,
         repo,
         state: context.open_state()?,
+        rehash: args.rehash,
         dry_run: args.dry_run,
         now: context.now,
         stop: context.stop.clone(),

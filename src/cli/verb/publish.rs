@@ -45,7 +45,8 @@ pub(crate) struct PublishArgs {
     /// Say what would be published, and stop
     #[arg(long)]
     dry_run: bool,
-    /// Read every file, also those with the size, times and inode of the last run
+    /// Read every file, also those with the size, times and inode of the last run; prove in the stores what is published already, and put
+    /// again what is lost or damaged there
     #[arg(long)]
     rehash: bool,
     /// Publish this file although it looks like a secret; exact path, repeat for several

@@ -1,12 +1,11 @@
 //! One channel of a mirror: from the head that the sources offer to the head that the store shows.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{
     ChannelSummary, Error, Options, Outcome,
     copy::{self, Base, Copying},
     destination::{self, Destination},
-    error::in_one_line,
     plan::{self, Step},
 };
 use crate::{
@@ -15,11 +14,11 @@ use crate::{
         head::{Head, SnapshotRef},
         key,
     },
-    progress::{Event, NoProgress, Phase},
+    progress::{Event, NoProgress, Phase, in_one_line},
     sources::{Exhausted, Form, RowsError, Settings, Sources},
     store::{DynReadStore, Swap},
     trust::{Reason, Refusal, RootChain, Verified, check_current},
-    types::ChannelName,
+    types::{ChannelName, Hash},
 };
 
 /// How long to ask the store for a list that would save fetching.
@@ -39,23 +38,21 @@ pub(super) async fn mirror(options: &Arc<Options>, name: &ChannelName) -> Result
     let head = check_current(&chain, name, options.now, open.head.bytes()).map_err(|reason| refused(name, reason))?;
     let shown = shown(options, &destination, &chain, name).await?;
     // 2. What is to be done.
-    let outcome = match plan::step(&head, shown.head.as_ref()).map_err(|reason| refused(name, reason))? {
-        Step::Nothing => Outcome::Current,
-        Step::LeaveNewer { seq } => {
-            warn(options, format!("{name}: the mirror is left alone: it shows head {seq}, the sources offer {}", head.seq));
-            return Ok(summary(&head, Outcome::Ahead, 0, &destination));
-        }
-        Step::Copy => Outcome::Copied,
-    };
+    let step = plan::step(&head, shown.head.as_ref()).map_err(|reason| refused(name, reason))?;
+    if let Step::LeaveNewer { seq } = step {
+        warn(options, format!("{name}: the mirror is left alone: it shows head {seq}, the sources offer {}", head.seq));
+        return Ok(summary(&head, Outcome::Ahead, 0, &destination));
+    }
     // 3. Everything that the head names; then the head.
-    let copied = if outcome == Outcome::Copied { copy_all(options, &destination, &head, &shown).await? } else { 0 };
+    let copied = if step == Step::Copy || options.rehash { copy_all(options, &destination, &head, &shown).await? } else { 0 };
     if !options.dry_run {
-        if outcome == Outcome::Copied {
+        if step == Step::Copy {
             show(&destination, &head, &shown).await?;
         }
         update_index(options, &destination, name).await;
     }
-    Ok(summary(&head, outcome, copied, &destination))
+    let is_current = step == Step::Nothing && destination.done().objects == 0;
+    Ok(summary(&head, if is_current { Outcome::Current } else { Outcome::Copied }, if is_current { 0 } else { copied }, &destination))
 }
 
 async fn shown(options: &Options, destination: &Destination, chain: &RootChain, name: &ChannelName) -> Result<StoreHead, Error> {
@@ -71,9 +68,10 @@ async fn shown(options: &Options, destination: &Destination, chain: &RootChain, 
 
 /// Copies the snapshots that the store lacks, and makes all of it durable. Gives their number.
 async fn copy_all(options: &Arc<Options>, destination: &Arc<Destination>, head: &Verified<Head>, shown: &StoreHead) -> Result<u64, Error> {
-    let base = base(options, destination, shown).await;
+    let base = if options.rehash { None } else { base(options, destination, shown).await };
     let there = shown.head.as_ref().filter(|_| base.is_some()).map(|head| &**head);
-    let missing = plan::missing(head, there);
+    let held = held(options, destination, plan::vouched(head, there)).await?;
+    let missing = plan::missing(head, &held);
     let total_bytes = Some(missing.iter().map(|snapshot| snapshot.bytes).sum());
     options.progress.event(Event::Phase { phase: Phase::Transfer, total_bytes });
     let (mut latest, mut put) = (None, Vec::new());
@@ -97,6 +95,19 @@ async fn copy_all(options: &Arc<Options>, destination: &Arc<Destination>, head: 
         destination.settle(&put).await?;
     }
     Ok(put.len() as u64)
+}
+
+/// Those of the snapshots whose manifests the store gives back. The others are put again: their objects may be gone as well.
+async fn held(options: &Options, destination: &Destination, snapshots: Vec<SnapshotRef>) -> Result<BTreeSet<Hash>, Error> {
+    let mut held = BTreeSet::new();
+    for SnapshotRef { manifest: id, manifest_bytes, .. } in snapshots {
+        if destination.holds(&key::manifest(&id), id, manifest_bytes).await? {
+            held.insert(id);
+        } else {
+            warn(options, format!("the mirror lacks the manifest of snapshot {}, which it names: it is put again", id.short()));
+        }
+    }
+    Ok(held)
 }
 
 /// Copies chunks, lists and manifest of one snapshot.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{Error, Options};
 use crate::{
-    catalog::{self, Sample, StoreHead},
+    catalog::{self, Proved, Sample, StoreHead},
     format::{key, store_info::Form},
     store::{DynWriteStore, ErrorKind, Put},
     trust::{MAX_NEW_ROOTS, RootChain},
@@ -17,6 +17,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Destination {
     store: DynWriteStore,
+    rehash: bool,
     dry_run: bool,
     done: Mutex<Done>,
 }
@@ -27,6 +28,17 @@ pub(super) struct Done {
     pub(super) objects: u64,
     pub(super) bytes: u64,
     sample: Sample,
+}
+
+/// What is under the name of an object.
+enum Found {
+    Nothing,
+    /// These bytes, which its name is the hash of.
+    Right(Vec<u8>),
+    Wrong {
+        /// In words.
+        what: String,
+    },
 }
 
 /// Refuses a store of another repository, and one whose readers would miss what this version does not write.
@@ -61,7 +73,8 @@ impl Destination {
         if !options.dry_run {
             catalog::prepare_store(&options.to, chain).await?;
         }
-        Ok(Self { store: DynWriteStore::clone(&options.to), dry_run: options.dry_run, done: Mutex::default() })
+        let Options { rehash, dry_run, .. } = *options;
+        Ok(Self { store: DynWriteStore::clone(&options.to), rehash, dry_run, done: Mutex::default() })
     }
 
     pub(super) fn store(&self) -> &DynWriteStore {
@@ -76,7 +89,7 @@ impl Destination {
     /// Gives the store an object of this name and length, unless it has it; `fetch` gets it where it is needed.
     ///
     /// What a run that ended early left there is read and proved, not fetched again; and it is put again all the same, which writes
-    /// nothing, since its name may not be durable yet.
+    /// nothing, since its name may not be durable yet. What has other bytes is replaced where that was asked for.
     pub(super) async fn place(
         &self,
         object: &ObjectKey,
@@ -84,14 +97,38 @@ impl Destination {
         bytes: u64,
         fetch: impl Future<Output = Result<Vec<u8>, Error>> + Send,
     ) -> Result<(), Error> {
-        let there = self.proved(object, hash, bytes).await?;
-        match (there, self.dry_run) {
-            (Some(_), true) => {}
-            (None, true) => self.count(object, bytes),
-            (Some(body), false) => drop(self.store.put_new(object, body.into()).await?),
-            (None, false) => self.put(object, fetch.await?.into()).await?,
+        match (self.find(object, hash, bytes).await?, self.dry_run) {
+            (Found::Wrong { what }, _) if !self.rehash => return Err(self.damaged(object, what)),
+            (Found::Right(_), true) => {}
+            (Found::Nothing | Found::Wrong { .. }, true) => self.count(object, bytes),
+            (Found::Right(body), false) => drop(self.store.put_new(object, body.into()).await?),
+            (Found::Nothing, false) => self.put(object, fetch.await?.into()).await?,
+            (Found::Wrong { .. }, false) => self.replace(object, fetch.await?.into()).await?,
         }
         Ok(())
+    }
+
+    /// Whether the store has the object.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when it has other bytes under its name; [`Error::Store`].
+    pub(super) async fn holds(&self, object: &ObjectKey, hash: Hash, bytes: u64) -> Result<bool, Error> {
+        match self.find(object, hash, bytes).await? {
+            Found::Right(_) => Ok(true),
+            Found::Nothing => Ok(false),
+            Found::Wrong { what } => Err(self.damaged(object, what)),
+        }
+    }
+
+    async fn replace(&self, object: &ObjectKey, body: Bytes) -> Result<(), Error> {
+        if catalog::put_proved(&self.store, object, &body).await? != Proved::Existed {
+            self.count(object, body.len() as u64);
+        }
+        Ok(())
+    }
+
+    fn damaged(&self, object: &ObjectKey, what: String) -> Error {
+        Error::Damaged { store: self.store.name().to_owned(), object: object.to_string(), what }
     }
 
     async fn put(&self, object: &ObjectKey, body: Bytes) -> Result<(), Error> {
@@ -102,15 +139,16 @@ impl Destination {
         Ok(())
     }
 
-    /// The object if the store has it, proved against its name. One with other bytes cannot be healed: objects are never replaced.
-    async fn proved(&self, object: &ObjectKey, hash: Hash, bytes: u64) -> Result<Option<Vec<u8>>, Error> {
+    /// What the store has under a name.
+    async fn find(&self, object: &ObjectKey, hash: Hash, bytes: u64) -> Result<Found, Error> {
         let body = match self.store.get(object, bytes).await {
-            Err(error) if error.kind == ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind == ErrorKind::NotFound => return Ok(Found::Nothing),
+            Err(error) if error.kind == ErrorKind::TooLarge => return Ok(Found::Wrong { what: error.reason }),
             got => got?,
         };
         match Hash::of(&body) {
-            found if found == hash => Ok(Some(body)),
-            found => Err(Error::Damaged { store: self.store.name().to_owned(), object: object.to_string(), found }),
+            found if found == hash => Ok(Found::Right(body)),
+            found => Ok(Found::Wrong { what: format!("its bytes hash to {found}") }),
         }
     }
 

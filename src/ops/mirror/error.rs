@@ -4,9 +4,10 @@ use thiserror::Error;
 
 use crate::{
     catalog,
+    progress::in_one_line,
     sources::{Exhausted, RowsError},
     store,
-    types::{ChannelName, Hash, RelPath},
+    types::{ChannelName, RelPath},
 };
 
 /// Why a channel, or all of them, could not be copied. The store shows what it showed before.
@@ -34,14 +35,14 @@ pub enum Error {
     #[error("the mirror failed")]
     Store(#[from] store::Error),
     /// The store has other bytes under the name of an object.
-    #[error("{store}: {object} is damaged: its bytes hash to {found}")]
+    #[error("{store}: {object} is damaged: {what}")]
     Damaged {
         /// The store.
         store: String,
         /// The object's key.
         object: String,
-        /// The hash of what is there.
-        found: Hash,
+        /// What is there.
+        what: String,
     },
     /// The store wants chunks in a form that this version does not write.
     #[error("{store} holds chunks in a form that this version cannot write: its store.json says so")]
@@ -67,10 +68,4 @@ impl Error {
     pub(super) fn in_one_line(&self) -> String {
         in_one_line(self)
     }
-}
-
-/// An error with everything below it, in one line: warnings have one.
-pub(super) fn in_one_line(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"))
 }

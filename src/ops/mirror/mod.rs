@@ -8,6 +8,8 @@ mod channel;
 mod copy;
 mod destination;
 mod error;
+#[cfg(test)]
+mod harm_tests;
 pub mod plan;
 #[cfg(test)]
 mod tests;
@@ -35,8 +37,15 @@ pub async fn run(options: Options) -> Result<Mirrored, Error> {
     let options = Arc::new(options);
     options.progress.event(Event::Phase { phase: Phase::Discover, total_bytes: None });
     let (mut channels, mut failures) = (Vec::new(), Vec::new());
-    destination::check(&options).await?;
-    for name in names(&options).await? {
+    let begin = async {
+        destination::check(&options).await?;
+        names(&options).await
+    };
+    let names = tokio::select! {
+        names = begin => names?,
+        () = options.stop.wait() => return Err(Error::Interrupted),
+    };
+    for name in names {
         let done = tokio::select! {
             done = channel::mirror(&options, &name) => done,
             () = options.stop.wait() => return Err(Error::Interrupted),
@@ -87,6 +96,8 @@ pub struct Options {
     pub repo: Hash,
     /// What this machine has seen.
     pub state: StateDir,
+    /// Prove every object that the store has already, and replace those that are damaged, instead of believing the head that it shows.
+    pub rehash: bool,
     /// Say what would be copied, and write nothing.
     pub dry_run: bool,
     /// The time, given once.

@@ -1,5 +1,7 @@
 //! What a mirror does with a channel, from the head that the sources offer and the one that the store shows. Pure.
 
+use std::collections::BTreeSet;
+
 use crate::{
     format::head::{Head, SnapshotRef},
     trust::{Reason, Verified},
@@ -38,12 +40,17 @@ pub fn step(offered: &Verified<Head>, there: Option<&Verified<Head>>) -> Result<
     }
 }
 
-/// The snapshots that the head on offer names and the one that is there does not, newest first. What a head names that is shown is
-/// complete: nothing shows a head before.
+/// The snapshots that both heads name. A store shows a head only when it has all that the head names, so they count as complete; unless their
+/// manifests are gone, see [`missing`].
 #[must_use]
-pub fn missing(offered: &Head, there: Option<&Head>) -> Vec<SnapshotRef> {
-    let is_there = |id: Hash| there.is_some_and(|there| there.snapshots().any(|snapshot| snapshot.manifest == id));
-    offered.snapshots().filter(|snapshot| !is_there(snapshot.manifest)).collect()
+pub fn vouched(offered: &Head, there: Option<&Head>) -> Vec<SnapshotRef> {
+    offered.snapshots().filter(|snapshot| there.is_some_and(|there| there.names(&snapshot.manifest))).collect()
+}
+
+/// The snapshots that the head on offer names and that are not among those `held`, newest first.
+#[must_use]
+pub fn missing(offered: &Head, held: &BTreeSet<Hash>) -> Vec<SnapshotRef> {
+    offered.snapshots().filter(|snapshot| !held.contains(&snapshot.manifest)).collect()
 }
 
 /// Whether a snapshot may be gone from the sources although the head names it: it was promised until a moment that is past.
@@ -125,17 +132,22 @@ mod tests {
     }
 
     #[test]
-    fn only_snapshots_that_the_shown_head_does_not_name_are_missing() {
+    fn what_the_shown_head_names_and_the_store_holds_is_not_missing() {
         let head = |newest: &[u8], earlier: &[&[u8]]| Head {
             snapshot: sample::newest(newest),
             older: earlier.iter().map(|id| older(id)).collect(),
             ..fixture::head(Hash::of(b"r"), 1)
         };
-        let ids = |missing: Vec<SnapshotRef>| missing.iter().map(|snapshot| snapshot.manifest).collect::<Vec<_>>();
+        let ids = |snapshots: Vec<SnapshotRef>| snapshots.iter().map(|snapshot| snapshot.manifest).collect::<Vec<_>>();
+        let hashes = |names: &[&[u8]]| names.iter().map(|id| Hash::of(id)).collect::<Vec<_>>();
         let offered = head(b"3", &[b"2", b"1"]);
-        assert_eq!(ids(missing(&offered, None)), [b"3", b"2", b"1"].map(|id| Hash::of(id)));
-        assert_eq!(ids(missing(&offered, Some(&head(b"2", &[b"0"])))), [Hash::of(b"3"), Hash::of(b"1")]);
-        assert_eq!(ids(missing(&offered, Some(&offered))), []);
+        assert_eq!(ids(vouched(&offered, None)), []);
+        assert_eq!(ids(vouched(&offered, Some(&head(b"2", &[b"0"])))), hashes(&[b"2"]));
+        assert_eq!(ids(vouched(&offered, Some(&offered))), hashes(&[b"3", b"2", b"1"]));
+        let missing = |held: &[&[u8]]| ids(missing(&offered, &hashes(held).into_iter().collect()));
+        assert_eq!(missing(&[]), hashes(&[b"3", b"2", b"1"]));
+        assert_eq!(missing(&[b"2", b"0"]), hashes(&[b"3", b"1"]));
+        assert_eq!(missing(&[b"3", b"2", b"1"]), []);
     }
 
     #[test]

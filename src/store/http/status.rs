@@ -12,10 +12,7 @@ use reqwest::{
 };
 
 use super::{Fault, redirect::Refused};
-use crate::store::ErrorKind;
-
-/// The longest that a server may ask us to stay away.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
+use crate::store::{ErrorKind, retry::LONGEST_RETRY_AFTER};
 
 /// Lets only a plain 200 pass.
 pub(super) fn check(response: &Response) -> Result<(), Fault> {

@@ -216,7 +216,7 @@ impl Place {
     fn move_into_place(&self, key: &ObjectKey, staged: &Path, mode: Rename) -> io::Result<()> {
         let object = self.object(key);
         self.make_folders(key)?;
-        match self.fs.rename(staged, &object, mode) {
+        let renamed = match self.fs.rename(staged, &object, mode) {
             // Somebody has removed an empty folder that we remember.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.folders().known.clear();
@@ -224,7 +224,10 @@ impl Place {
                 self.fs.rename(staged, &object, mode)
             }
             done => done,
-        }
+        };
+        // Again: somebody may have synced the folder, and struck it off, between the note and the rename.
+        self.folders().unsynced.extend(object.parent().map(Path::to_owned));
+        renamed
     }
 
     /// Makes the folders of an object, and notes each whose names must be synced.

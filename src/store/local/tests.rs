@@ -64,6 +64,26 @@ fn a_link_to_a_store_is_a_store() {
     assert!(LocalReader::open(Arc::new(RealFs), &dir.path().join("link")).is_ok());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_to_a_store_is_written_through() {
+    let dir = tempfile::tempdir().unwrap();
+    let real = dir.path().join("disk/store");
+    std::fs::create_dir_all(&real).unwrap();
+    std::os::unix::fs::symlink(&real, dir.path().join("link")).unwrap();
+    for (root, below) in [("link", real.clone()), ("link/new/deep", real.join("new/deep"))] {
+        for create in [Create::Yes, Create::No] {
+            let store = LocalStore::open(Arc::new(RealFs), &dir.path().join(root), create).unwrap();
+            let object = format!("chunks/aa/{create:?}");
+            put(&store, &object, b"one").await.unwrap();
+            store.sync().await.unwrap();
+            let swapped = store.swap(&key(&format!("heads/a/{create:?}")), None, Bytes::from_static(b"head")).await.unwrap();
+            assert!(matches!(swapped, Swap::Done(_)));
+            assert_eq!(std::fs::read(below.join(object)).unwrap(), b"one");
+            assert!(store.name().ends_with(root), "{}", store.name());
+        }
+    }
+}
+
 #[tokio::test]
 async fn nothing_is_visible_before_the_sync_and_everything_after() {
     let (memory, fs) = in_memory();

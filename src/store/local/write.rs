@@ -17,7 +17,7 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    fs::Fs,
+    fs::{Fs, resolve_existing},
     store::{Error, ErrorKind, Put, ReadStore, Swap, Tag, WriteStore},
     types::ObjectKey,
 };
@@ -50,7 +50,7 @@ pub struct LocalStore {
 }
 
 impl LocalStore {
-    /// Opens the store in the directory `root`. Blocks. Writes nothing.
+    /// Opens the store in the directory `root`, which may be a link to one. Blocks. Writes nothing.
     ///
     /// # Errors
     /// As [`LocalReader::open`]; with [`Create::Yes`] only when something is in the way.
@@ -59,6 +59,8 @@ impl LocalStore {
             Create::No => LocalReader::open(fs, root)?,
             Create::Yes => creatable(fs, root)?,
         };
+        // Its name stays what the user calls it.
+        let reader = LocalReader { root: resolve_existing(&*reader.fs, root), ..reader };
         Ok(Self { reader, create, writer: Arc::default() })
     }
 
@@ -106,8 +108,8 @@ fn start(reader: &LocalReader, create: Create) -> io::Result<Writer> {
 fn make_root(fs: &dyn Fs, root: &Path) -> io::Result<()> {
     let missing = root.ancestors().take_while(|path| fs.stat(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound)).count();
     fs.create_dir_all(root, FOLDER_MODE)?;
-    let mut parents = root.ancestors().skip(1).take(missing).filter(|parent| !parent.as_os_str().is_empty());
-    parents.try_for_each(|parent| fs.sync_dir(parent))
+    let mut parents = root.ancestors().skip(1).take(missing);
+    parents.try_for_each(|parent| fs.sync_dir(if parent.as_os_str().is_empty() { Path::new(".") } else { parent }))
 }
 
 #[async_trait]

@@ -33,6 +33,7 @@ async fn copy(provider: &Provider, disk: &MemoryFs) {
         to: writable(disk, STORE),
         repo: provider.pin,
         state: StateDir::open(Arc::new(disk.clone()), STATE).unwrap(),
+        rehash: false,
         dry_run: false,
         now: now(),
         stop: Stop::new(),
