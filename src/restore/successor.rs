@@ -52,6 +52,7 @@ impl RunTime {
 }
 
 /// Runs `attempt`; when no source has all of its snapshot, runs it again as `successor` says.
+#[expect(clippy::future_not_send, reason = "a bound of an async closure cannot say it of its future; `restore::run` is not spawned")]
 pub(super) async fn outlive<T>(
     options: Options,
     attempt: impl AsyncFn(&Arc<Options>) -> Result<T, Error>,

@@ -241,8 +241,9 @@ fn choose_head(inputs: &Inputs<'_>, chain: RootChain) -> Result<Accepted, Refusa
         let sources = judged.into_iter().filter_map(|(source, head)| Some(SourceReason { source: source.clone(), reason: head.err()? }));
         return Err(Refusal::gravest(sources.collect(), root_expired(&chain, inputs.now)));
     };
-    let rival = judged.iter().filter_map(|(_, head)| head.as_ref().ok()).find(|head| head.seq == best.seq && head.hash() != best.hash());
-    if let Some(rival) = rival {
+    let others = judged.iter().filter_map(|(_, head)| head.as_ref().ok()).filter(|head| head.seq == best.seq && head.hash() != best.hash());
+    // Of several, one that does not depend on the order of the sources.
+    if let Some(rival) = others.min_by_key(|head| head.hash()) {
         return Err(two_heads(&judged, &best, equivocation("head", best.seq, best.hash(), rival.hash())));
     }
     let standings = judged.into_iter().map(|(source, head)| (source.clone(), standing(&best, head))).collect();

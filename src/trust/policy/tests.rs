@@ -249,6 +249,16 @@ fn two_heads_with_the_highest_number_are_refused_with_both_hashes() {
     assert_eq!(refusal.sources.iter().map(|s| s.source.as_str()).collect::<Vec<_>>(), ["a", "b"]);
 }
 
+// HM-10
+#[test]
+fn of_three_heads_with_one_number_the_same_two_are_named_in_any_order() {
+    let world = World::new();
+    let twin = |window_hours| offer("any", &signed_head(&Head { window_hours, ..world.head(184) }, &[2]));
+    let named = |order: [u32; 3]| world.refusal(&order.map(twin)).reason;
+    let first = named([1, 2, 3]);
+    assert!([[1, 3, 2], [2, 1, 3], [2, 3, 1], [3, 1, 2], [3, 2, 1]].into_iter().all(|order| named(order) == first));
+}
+
 #[test]
 fn the_same_payload_with_other_signatures_is_the_same_head() {
     let world = World::of(&root(1, role(&[1], 1), role(&[2, 3], 1), &[1, 2, 3]), &[1]).having_seen(184);
