@@ -16,6 +16,7 @@ mod pipeline;
 mod place;
 pub mod plan;
 mod repair;
+mod route;
 mod snapshot;
 mod successor;
 mod survey;

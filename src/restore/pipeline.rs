@@ -1,12 +1,11 @@
 //! Fetches, verifies and writes every missing chunk with bounded memory.
 //!
-//! One task plans file by file, lanes (tasks) fetch, threads verify and write. A lane holds one body at a time and a thread one
+//! One task plans file by file (`route.rs`), lanes (tasks) fetch, threads verify and write. A lane holds one body at a time and a thread one
 //! chunk, so memory is (lanes + threads) × chunk size, whatever the size of the snapshot. A chunk that no source can
 //! deliver does not stop the others: they are written and journaled first. Chunks that local files may have go to as many threads more,
 //! and on to the lanes where they do not.
 
 use std::{
-    ops::Range,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -18,18 +17,16 @@ use async_channel::{Receiver, Sender};
 use tokio::{sync::oneshot, task::JoinSet};
 
 use super::{
-    Error,
-    found::{self, Found, Taking},
+    Error, found,
     lists::Lists,
     local::Local,
-    plan::{ChunkPlan, TakenFrom, plan_chunk},
+    route::{self, Routes},
 };
 use crate::{
     disk::{self, have::Have, writer::Writer},
     format::{
         chunk::{self, ChunkError},
         frame::Decoder,
-        list::{FileShape, SEGMENT_ROWS},
         manifest::Manifest,
         row::Row,
     },
@@ -83,15 +80,7 @@ pub(super) struct Job {
     pub(super) file: usize,
     pub(super) index: u64,
     pub(super) row: Row,
-    raw_len: u32,
-}
-
-/// Where planned chunks go.
-struct Routes {
-    /// To the lanes.
-    jobs: Sender<Job>,
-    /// To the threads that read local files.
-    takings: Sender<Taking>,
+    pub(super) raw_len: u32,
 }
 
 /// A body on its way to the threads, and the way back.
@@ -142,7 +131,7 @@ pub(super) async fn run(context: Context) -> Result<Moved, Error> {
     let ticker = tokio::spawn(tick(Arc::clone(&context), Arc::clone(&shared), ended.clone()));
     let (routes, stages) = start_stages(&context, &shared);
     let planned = tokio::select! {
-        planned = plan_all(&context, routes) => planned,
+        planned = route::all(&context, routes) => planned,
         () = context.stop.wait() => Err(Error::Interrupted),
         () = shared.failed.wait() => Ok(Moved::default()),
     };
@@ -233,131 +222,6 @@ fn first_cause<T>(first: Result<(), Error>, second: Result<T, Error>) -> Result<
 fn lanes(context: &Context) -> u64 {
     let pair = 2 * u64::from(context.manifest.about().chunk_size.bytes());
     (context.memory_bytes / pair).clamp(1, MAX_LANES)
-}
-
-/// Walks the manifest and says what to fetch; lists are fetched as their files come up.
-async fn plan_all(context: &Context, routes: Routes) -> Result<Moved, Error> {
-    let mut moved = Moved::default();
-    for (position, file) in context.manifest.files().iter().enumerate() {
-        let shape = FileShape::new(file.bytes, context.manifest.about().chunk_size);
-        let is_complete = context.have.is_complete(position);
-        let mut found = if is_complete { Found::nothing(shape) } else { context.local.look_for(context, position).await? };
-        if is_complete || found.is_whole {
-            moved.reused_bytes += file.bytes;
-            context.progress.event(Event::Done { bytes: file.bytes });
-            context.lists.keep_all(file).await?;
-            continue;
-        }
-        for first in (0..shape.chunks()).step_by(SEGMENT_ROWS as usize) {
-            let rows = context.lists.rows(file, shape, first / SEGMENT_ROWS).await?;
-            found.enter(context, position, first / SEGMENT_ROWS, &rows).await?;
-            let segment = SegmentJobs { file: position, shape, first, rows: &rows };
-            if !plan_segment(context, &segment, &found, &mut moved, &routes).await? {
-                return Ok(moved);
-            }
-        }
-    }
-    Ok(moved)
-}
-
-/// The chunks of one list segment.
-struct SegmentJobs<'a> {
-    file: usize,
-    shape: FileShape,
-    /// Index of the first row's chunk.
-    first: u64,
-    rows: &'a [Row],
-}
-
-impl SegmentJobs<'_> {
-    fn plan(&self, context: &Context, index: u64) -> ChunkPlan {
-        plan_chunk(&self.rows[(index - self.first) as usize], context.have.contains(self.file, index))
-    }
-
-    /// The chunks from `index` on that have the same plan, as far as the segment goes.
-    fn run(&self, context: &Context, index: u64) -> Range<u64> {
-        let (plan, end) = (self.plan(context, index), self.first + self.rows.len() as u64);
-        let same = (index + 1..end).find(|next| self.plan(context, *next) != plan);
-        index..same.unwrap_or(end)
-    }
-
-    fn job(&self, index: u64) -> Job {
-        Job { file: self.file, index, row: self.rows[(index - self.first) as usize], raw_len: self.shape.raw_len(index) }
-    }
-
-    fn bytes(&self, chunks: &Range<u64>) -> u64 {
-        chunks.clone().map(|index| u64::from(self.shape.raw_len(index))).sum()
-    }
-}
-
-/// Plans the chunks of a segment, run by run: a sparse file of terabytes is a few runs. Says `false` when nobody fetches any more.
-async fn plan_segment(
-    context: &Context,
-    segment: &SegmentJobs<'_>,
-    found: &Found,
-    moved: &mut Moved,
-    routes: &Routes,
-) -> Result<bool, Error> {
-    let mut index = segment.first;
-    while index < segment.first + segment.rows.len() as u64 {
-        let run = segment.run(context, index);
-        index = run.end;
-        let bytes = segment.bytes(&run);
-        match segment.plan(context, run.start) {
-            ChunkPlan::Have => moved.reused_bytes += bytes,
-            ChunkPlan::Hole => {
-                write_holes(context, segment.file, run).await?;
-                moved.hole_bytes += bytes;
-            }
-            ChunkPlan::Bring => {
-                if !bring_run(context, run.map(|index| segment.job(index)), found, moved, routes).await? {
-                    return Ok(false);
-                }
-                continue;
-            }
-        }
-        context.progress.event(Event::Done { bytes });
-    }
-    Ok(true)
-}
-
-/// Says where each chunk of a run comes from; `false` when nobody brings any more.
-async fn bring_run(
-    context: &Context,
-    run: impl Iterator<Item = Job>,
-    found: &Found,
-    moved: &mut Moved,
-    routes: &Routes,
-) -> Result<bool, Error> {
-    for job in run {
-        let sent = match found.plan(&job) {
-            TakenFrom::Clone => {
-                moved.reused_bytes += u64::from(job.raw_len);
-                context.progress.event(Event::Done { bytes: u64::from(job.raw_len) });
-                true
-            }
-            TakenFrom::Local(order) => sent(context, routes.takings.send(found.take(&job, order))).await?,
-            TakenFrom::Source => sent(context, routes.jobs.send(job)).await?,
-        };
-        if !sent {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-/// Waits until a stage takes a chunk; says `false` when the stage has ended.
-async fn sent<T>(context: &Context, sending: impl Future<Output = Result<(), async_channel::SendError<T>>>) -> Result<bool, Error> {
-    tokio::select! {
-        sent = sending => Ok(sent.is_ok()),
-        () = context.stop.wait() => Err(Error::Interrupted),
-    }
-}
-
-async fn write_holes(context: &Context, file: usize, chunks: Range<u64>) -> Result<(), Error> {
-    let writer = Arc::clone(&context.writer);
-    tokio::task::spawn_blocking(move || writer.write_holes(file, chunks)).await.map_err(|_| Error::WorkerDied)??;
-    Ok(())
 }
 
 async fn lane(context: Arc<Context>, shared: Arc<Shared>, jobs: Receiver<Job>, deliveries: Sender<Delivery>) -> Result<(), Error> {
