@@ -4,6 +4,7 @@ work=$(mktemp -d "${QSYNC_BENCH_DIR:-${TMPDIR:-/var/tmp}}/qsync-bench.XXXXXX")
 web_server=
 # The jobs of the table that is being made, in its order, and what belongs to each by its name.
 jobs=()
+warming=()
 declare -A prepare command times_to_run inputs expected result missing
 # Figures of each job by its name: median wall seconds, CPU seconds, peak MiB, and the median of its ratios to the first job.
 declare -A wall cpu rss times_first
@@ -92,10 +93,15 @@ read_first() {
 
 # A virtual machine pays when it touches memory first: so that no job pays for the others, free memory is touched before each.
 warm_memory() {
-    local free_mib
+    local free_mib each n
     free_mib=$(awk '/^MemFree/ { print int($2 / 1024 * 0.8) }' /proc/meminfo)
-    head -c "$((free_mib < 3 * mib ? free_mib : 3 * mib))M" /dev/zero >/dev/shm/qsync-bench.warm || true
-    rm -f /dev/shm/qsync-bench.warm
+    each=$(((free_mib < 2 * mib ? free_mib : 2 * mib) / threads))
+    for ((n = 0; n < threads; n++)); do
+        head -c "${each}M" /dev/zero >/dev/shm/qsync-bench.warm.$n &
+        warming[n]=$!
+    done
+    wait "${warming[@]}" || true
+    rm -f /dev/shm/qsync-bench.warm.*
 }
 
 # Writes the row of a job, and remembers its figures.
