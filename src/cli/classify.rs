@@ -193,7 +193,8 @@ impl Classify for mirror::Error {
             Self::Object { source, .. } => source.classify(),
             Self::Store(error) => error.classify(),
             Self::Damaged { .. } => (Code::Defect, one("run the same command with --rehash: it replaces what is damaged")),
-            Self::Forms { .. } => (Code::Usage, one("mirror to another store, or use the release of qsync that wrote its store.json")),
+            Self::Forms { .. } => (Code::Usage, one("add a source with frames (chunks/) with --from, or mirror to a store with forms=raw")),
+            Self::Chunk { .. } => (Code::Defect, one("tell the publisher, and mirror another snapshot")),
             Self::Lost { .. } => (Code::LostRace, one("run the same command again: it goes on from the new head")),
             Self::Interrupted => (Code::Interrupted, Vec::new()),
         }

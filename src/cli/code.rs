@@ -189,6 +189,18 @@ codes! {
     FromFuture = "from-future" => Trust,
     /// A store holds another repository.
     OtherRepo = "other-repo" => Trust,
+    /// A store holds chunks in other forms than were asked for.
+    OtherForms = "other-forms" => Usage,
+    /// There is no such bucket.
+    NoSuchStore = "no-such-store" => NotFound,
+    /// A store needs credentials and there are none.
+    CredentialsMissing = "credentials-missing" => Denied,
+    /// A store does not accept the credentials.
+    CredentialsWrong = "credentials-wrong" => Denied,
+    /// The credentials have expired.
+    CredentialsExpired = "credentials-expired" => Denied,
+    /// A store does not accept the credentials because this machine's clock differs from its own.
+    CredentialsClock = "credentials-clock" => Denied,
     /// A store that should be empty holds a repository.
     StoreInUse = "store-in-use" => Target,
     /// The signed root has expired.

@@ -211,6 +211,12 @@ impl Sources {
         self.sources.iter().map(Source::report).collect()
     }
 
+    /// Whether a source holds chunks as they are, and not as frames.
+    #[must_use]
+    pub fn any_raw(&self) -> bool {
+        self.sources.iter().any(|source| source.form() == Form::Raw)
+    }
+
     /// How a source is named.
     #[must_use]
     pub fn name(&self, origin: Origin) -> &str {
@@ -247,7 +253,9 @@ impl Sources {
     fn failed(&self, index: usize, error: &store::Error, attempts: &mut Attempts) {
         let source = &self.sources[index];
         match error.kind {
-            ErrorKind::NotFound | ErrorKind::Denied => attempts.missing(index, source.remembers_absence().min(self.settings.max_wait)),
+            ErrorKind::NotFound | ErrorKind::NoSuchStore | ErrorKind::Denied | ErrorKind::Credentials(_) => {
+                attempts.missing(index, source.remembers_absence().min(self.settings.max_wait))
+            }
             // The size comes from the signed manifest: a longer body cannot be right.
             ErrorKind::TooLarge => {
                 attempts.wrong(index);

@@ -31,7 +31,7 @@ pub(crate) struct DiffArgs {
     /// The same channel and the snapshot to update to [default: the newest]
     #[arg(value_name = "CHANNEL[@WHEN]")]
     new: Option<SnapshotRef>,
-    /// Source: a path, file://…, http(s)://… or a store's name; repeat for several
+    /// Source: a path, file://…, http(s)://…, s3://… or a store's name; repeat for several
     #[arg(long, value_name = "SOURCE")]
     from: Vec<String>,
     /// The repository to trust: b3: and 64 hex digits [default: what this machine trusts]

@@ -30,7 +30,7 @@ pub(crate) struct ExportArgs {
     /// Channel, and which of its snapshots: @latest, @HEIGHT or @b3:PREFIX
     #[arg(value_name = "CHANNEL[@WHEN]")]
     snapshot: SnapshotRef,
-    /// Source: a path, file://…, http(s)://… or a store's name; repeat for several
+    /// Source: a path, file://…, http(s)://…, s3://… or a store's name; repeat for several
     #[arg(long, value_name = "SOURCE")]
     from: Vec<String>,
     /// The repository to trust: b3: and 64 hex digits [default: what this machine trusts]

@@ -35,10 +35,10 @@ pub(crate) struct MirrorArgs {
     /// Channels to copy: CHAIN/PROFILE [default: all that the sources name]
     #[arg(value_name = "CHANNEL")]
     channels: Vec<ChannelName>,
-    /// Source: a path, file://…, http(s)://… or a store's name; repeat for several
+    /// Source: a path, file://…, http(s)://…, s3://… or a store's name; repeat for several
     #[arg(long, value_name = "SOURCE")]
     from: Vec<String>,
-    /// Store to copy to: a path, file://… or a store's name; made where it is missing
+    /// Store to copy to: a path, file://…, s3://… or a store's name; made where it is missing
     #[arg(long, value_name = "STORE")]
     to: Option<String>,
     /// The repository to trust: b3: and 64 hex digits [default: what this machine trusts]

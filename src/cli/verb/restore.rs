@@ -35,7 +35,7 @@ pub(crate) struct RestoreArgs {
     /// Channel, and which of its snapshots: @latest, @HEIGHT or @b3:PREFIX
     #[arg(value_name = "CHANNEL[@WHEN]")]
     snapshot: SnapshotRef,
-    /// Source: a path, file://…, http(s)://… or a store's name; repeat for several, all are used at once
+    /// Source: a path, file://…, http(s)://…, s3://… or a store's name; repeat for several, all are used at once
     #[arg(long, value_name = "SOURCE")]
     from: Vec<String>,
     /// Directory that the database goes to

@@ -41,7 +41,7 @@ pub(crate) struct VerifyArgs {
     /// Fetch what is wrong or missing, and nothing else, and write it where it belongs. Needs --from
     #[arg(long)]
     repair: bool,
-    /// Source: a path, file://…, http(s)://… or a store's name; repeat for several, all are used at once
+    /// Source: a path, file://…, http(s)://…, s3://… or a store's name; repeat for several, all are used at once
     #[arg(long, value_name = "SOURCE")]
     from: Vec<String>,
     /// The repository to trust: b3: and 64 hex digits [default: what this machine trusts]

@@ -14,36 +14,11 @@ use ::url::Url;
 use async_trait::async_trait;
 use reqwest::{Client, Response, header};
 
-use super::{Error, ErrorKind, ReadStore, url::without_secrets};
+use super::{Error, ErrorKind, ReadStore, Timeouts, url::without_secrets};
 use crate::types::ObjectKey;
 
 /// A cache in front of a web server keeps "there is no such object" for 10 s unless told otherwise.
 const ABSENCE_REMEMBERED: Duration = Duration::from_secs(15);
-
-/// How long a web server may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// To accept a connection, with the TLS handshake.
-    pub connect: Duration,
-    /// From the connection to the end of the answer's headers, with all redirects.
-    pub first_byte: Duration,
-    /// The length of the windows in which the rate of a body is measured.
-    pub rate_window: Duration,
-    /// The fewest bytes of a body that must arrive in each such window.
-    pub rate_window_bytes: u64,
-}
-
-impl Default for Timeouts {
-    /// 5 s, 15 s, and 16 KiB/s over 30 s.
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(5),
-            first_byte: Duration::from_secs(15),
-            rate_window: Duration::from_secs(30),
-            rate_window_bytes: 30 * 16 * 1024,
-        }
-    }
-}
 
 /// A store behind a web server. Proxies are taken from the environment (`HTTPS_PROXY`, `NO_PROXY`).
 pub struct HttpStore {
@@ -105,7 +80,7 @@ impl HttpStore {
     }
 
     async fn ask(&self, url: Url) -> Result<Response, Fault> {
-        let patience = self.timeouts.connect + self.timeouts.first_byte;
+        let patience = self.timeouts.answer(0);
         match tokio::time::timeout(patience, self.client.get(url).send()).await {
             Ok(answer) => answer.map_err(status::of_failed_request),
             Err(_) => Err(Fault::new(ErrorKind::Unreachable, format!("no answer within {} s", patience.as_secs_f32()))),
