@@ -1,6 +1,9 @@
 //! How a bucket keeps two writers apart: found out by trying, because many servers take conditions and ignore them.
 
+use std::time::Duration;
+
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
+use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
 
 use super::{
@@ -14,6 +17,10 @@ use crate::{
 
 /// How often it is tried whether a store accepts a tag that it has just given.
 const ROUNDS: usize = 3;
+
+/// How often a step is tried again, and the first pause before that.
+const STEP_RETRIES: usize = 5;
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 /// What must hold for an object to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,7 +97,14 @@ impl S3Store {
         Ok(Exclusion::None)
     }
 
+    /// Again after passing faults: the steps build on each other, and one that was done and not answered may be done twice.
     async fn attempt(&self, condition: Condition) -> Result<Tried, Fault> {
+        let passes = |fault: &Fault| fault.kind().is_some_and(ErrorKind::worth_retrying);
+        let pauses = ExponentialBuilder::new().with_min_delay(FIRST_PAUSE).with_jitter().with_max_times(STEP_RETRIES);
+        (|| self.attempt_once(condition.clone())).retry(pauses).when(passes).await
+    }
+
+    async fn attempt_once(&self, condition: Condition) -> Result<Tried, Fault> {
         match self.put(&probe_key(), Bytes::from_static(b"probe"), "no-store", condition).await {
             Ok(_) => Ok(Tried::Written),
             Err(fault) => match fault.meaning {

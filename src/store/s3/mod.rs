@@ -2,7 +2,8 @@
 //!
 //! One request for one whole object; no listing. Immutable objects are made with `If-None-Match: *`, mutable ones replaced with `If-Match`;
 //! a server that ignores these is found out before the first write (`exclusion.rs`). Where the user agreed to pay for requests every one
-//! says so. Nothing is retried here but a request to the wrong region, and one whose credentials have just expired.
+//! says so. Nothing is retried here but a request to the wrong region,
+//! one whose credentials have just expired, and the steps of that probe.
 
 mod client;
 mod cloudfront;
