@@ -60,7 +60,7 @@ pub(super) fn answer(result: Result<Vec<u8>, Error>) -> Answer {
             ErrorKind::NotFound => Answer::Absent,
             ErrorKind::Denied => Answer::Denied(error.reason),
             ErrorKind::TooLarge | ErrorKind::BadAnswer | ErrorKind::Conflict => Answer::Unfit(error.reason),
-            ErrorKind::Interrupted | ErrorKind::Unreachable | ErrorKind::Unavailable { .. } | ErrorKind::NoSpace | ErrorKind::Io => {
+            ErrorKind::Interrupted | ErrorKind::TooSlow | ErrorKind::Unreachable | ErrorKind::Unavailable { .. } | ErrorKind::NoSpace | ErrorKind::Io => {
                 Answer::Failed(error.reason)
             }
         },

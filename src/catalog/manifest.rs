@@ -73,6 +73,7 @@ fn judge(fetched: Result<Vec<u8>, store::Error>, hash: Hash) -> Result<Vec<u8>, 
                 ErrorKind::TooLarge | ErrorKind::BadAnswer => ObjectTrouble::Wrong,
                 ErrorKind::Denied
                 | ErrorKind::Interrupted
+                | ErrorKind::TooSlow
                 | ErrorKind::Unreachable
                 | ErrorKind::Unavailable { .. }
                 | ErrorKind::Conflict

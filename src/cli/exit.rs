@@ -131,7 +131,7 @@ impl Classify for store::Error {
             ErrorKind::TooLarge | ErrorKind::Conflict => {
                 (Code::Defect, one("the store is damaged or serves something else: name another with --from"))
             }
-            ErrorKind::Interrupted | ErrorKind::Unreachable | ErrorKind::Unavailable { .. } => {
+            ErrorKind::Interrupted | ErrorKind::TooSlow | ErrorKind::Unreachable | ErrorKind::Unavailable { .. } => {
                 (Code::Network, one("run the same command again later, or add another source with --from"))
             }
             ErrorKind::BadAnswer => (Code::BadAnswer, one("check the address: a proxy, a login page or another server may answer there")),

@@ -147,14 +147,14 @@ impl Attempts {
         }
     }
 
-    pub(super) fn describe(&self, index: usize, source: &Source) -> String {
-        let last = || source.report().last_error.unwrap_or_else(|| "no answer".to_owned());
-        match self.by_source.get(&index) {
-            None if source.dropped() => "dropped after too many wrong bytes".to_owned(),
-            None => "not asked".to_owned(),
-            Some(tries) if tries.wrong > 0 => format!("wrong bytes {} times ({})", tries.wrong, last()),
-            Some(tries) if tries.absent != Absent::No => "has no such object, or does not show it to us".to_owned(),
-            Some(_) => last(),
-        }
+    /// What a source did when it was asked; `None` when it was not.
+    pub(super) fn describe(&self, index: usize, source: &Source) -> Option<String> {
+        let tries = self.by_source.get(&index)?;
+        let last = source.report().last_error.unwrap_or_else(|| "no answer".to_owned());
+        Some(match tries {
+            Tries { wrong: 1.., .. } => format!("wrong bytes {} times ({last})", tries.wrong),
+            Tries { absent: Absent::Yes | Absent::AskAgainAt(_), .. } => "has no such object, or does not show it to us".to_owned(),
+            Tries { .. } => last,
+        })
     }
 }

@@ -59,7 +59,7 @@ impl<'a> Pace<'a> {
         let (window, least) = (self.timeouts.rate_window, self.timeouts.rate_window_bytes);
         if self.window_bytes < least {
             let reason = format!("too slow: {} bytes in {} s, at least {least} expected", self.window_bytes, window.as_secs_f32());
-            return Err(Fault::new(ErrorKind::Interrupted, reason));
+            return Err(Fault::new(ErrorKind::TooSlow, reason));
         }
         self.window_bytes = 0;
         self.window_end = Instant::now() + window;
