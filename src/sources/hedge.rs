@@ -143,7 +143,7 @@ impl Sources {
         let mut ending = self.ending.subscribe();
         loop {
             // The sender lives as long as this engine.
-            let _is_ending = ending.wait_for(|is_ending| *is_ending).await;
+            drop(ending.wait_for(|is_ending| *is_ending).await);
             if let Some(helper) = self.front.with_desk(|desk, now| desk.helper_at_the_end(now, &may_ask, asked.elapsed())) {
                 return helper;
             }
