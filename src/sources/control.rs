@@ -22,6 +22,8 @@ const FALLING_AFTER_GROWTH: f64 = 0.8;
 const FALLING: f64 = 0.5;
 /// What each request must get, bytes a second, before there are more of them: well above the least that a body may bring.
 const LEAST_SHARE: u64 = 2 * LEAST_RATE;
+/// Bodies that take no longer are over before their rate is looked at.
+const SHORT_BODY: Duration = Duration::from_secs(10);
 
 /// What a failure says of the number of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +56,7 @@ struct Round {
     deliveries: usize,
     full: usize,
     bytes: u64,
+    longest: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -89,8 +92,8 @@ impl Window {
         self.round = Round { begun: now, ..Round::default() };
     }
 
-    /// A body arrived; `in_flight` counts it still.
-    pub(super) fn delivered(&mut self, now: Duration, bytes: u64, in_flight: usize) {
+    /// A body arrived that was asked for at `asked`; `in_flight` counts it still.
+    pub(super) fn delivered(&mut self, now: Duration, asked: Duration, bytes: u64, in_flight: usize) {
         self.fails_at_one = false;
         let round = &mut self.round;
         if round.settling > 0 {
@@ -101,14 +104,16 @@ impl Window {
         round.deliveries += 1;
         round.full += usize::from(in_flight >= self.size);
         round.bytes += bytes;
+        round.longest = round.longest.max(now.saturating_sub(asked));
         let lasted = now.saturating_sub(round.begun);
         if round.deliveries < self.size || lasted < SHORTEST_ROUND {
             return;
         }
         let is_full = round.full * 4 >= round.deliveries * 3;
         let measured = Measured { size: self.size, bytes_per_second: round.bytes as f64 / lasted.as_secs_f64() };
+        let longest = round.longest;
         if is_full {
-            self.conclude(measured);
+            self.conclude(measured, longest);
         }
         self.round = Round { begun: now, settling: if is_full { self.size } else { 0 }, ..Round::default() };
     }
@@ -128,11 +133,11 @@ impl Window {
         self.round = Round { begun: now, settling: self.size, ..Round::default() };
     }
 
-    fn conclude(&mut self, measured: Measured) {
+    fn conclude(&mut self, measured: Measured, longest: Duration) {
         let step = self.step(measured);
         self.before = Some(measured);
         match step {
-            Step::Grow => self.grow(measured.bytes_per_second),
+            Step::Grow => self.grow(measured.bytes_per_second, longest),
             Step::Stay => self.hold_rounds = self.hold_rounds.saturating_sub(1),
             Step::To(size) => (self.size, self.is_new, self.hold_rounds) = (size.max(1), false, HOLD_ROUNDS),
         }
@@ -153,10 +158,10 @@ impl Window {
         }
     }
 
-    fn grow(&mut self, bytes_per_second: f64) {
+    fn grow(&mut self, bytes_per_second: f64, longest: Duration) {
         let more = if self.is_new { self.size / 2 } else { self.size / 8 };
         let size = (self.size + more.max(1)).min(CEILING);
-        if bytes_per_second >= (size as u64 * LEAST_SHARE) as f64 {
+        if longest <= SHORT_BODY || bytes_per_second >= (size as u64 * LEAST_SHARE) as f64 {
             self.size = size;
         }
     }
@@ -183,8 +188,9 @@ mod tests {
         fn deliver(&mut self, bodies: usize) -> usize {
             for _ in 0..bodies {
                 let size = self.window.size();
-                self.now += Duration::from_secs_f64(MIB as f64 / (self.bytes_per_second)(size));
-                self.window.delivered(self.now, MIB, size);
+                let took = Duration::from_secs_f64(MIB as f64 / (self.bytes_per_second)(size));
+                self.now += took;
+                self.window.delivered(self.now, self.now.saturating_sub(took * size as u32), MIB, size);
             }
             self.window.size()
         }
@@ -239,7 +245,7 @@ mod tests {
             assert_eq!(window.size(), size, "at {now} ms");
         }
         assert!(window.fails_at_one());
-        window.delivered(at(50), 1, 1);
+        window.delivered(at(50), at(40), 1, 1);
         assert!(!window.fails_at_one());
     }
 
@@ -264,10 +270,21 @@ mod tests {
     }
 
     #[test]
+    fn small_bodies_are_slow_in_bytes_and_get_more_requests_nevertheless() {
+        let (mut window, mut now) = (Window::new(), Duration::ZERO);
+        for _ in 0..500 {
+            let took = Duration::from_millis(40);
+            now += took / window.size() as u32;
+            window.delivered(now, now.saturating_sub(took), 300, window.size());
+        }
+        assert_eq!(window.size(), CEILING);
+    }
+
+    #[test]
     fn deliveries_of_a_source_with_little_to_do_say_nothing() {
         let mut window = Window::new();
         for second in 0..1_000 {
-            window.delivered(Duration::from_secs(second), MIB, 1);
+            window.delivered(Duration::from_secs(second), Duration::from_secs(second), MIB, 1);
         }
         assert_eq!(window.size(), START);
     }

@@ -175,7 +175,7 @@ impl Desk {
             End::Answered(_) | End::Dropped | End::Unused => standing.ended(now),
         }
         if matches!(end, End::Delivered(_)) {
-            self.judge_probe(now, source);
+            self.judge_probe(now, asked, source);
         }
     }
 
@@ -347,11 +347,11 @@ impl Desk {
         true
     }
 
-    fn judge_probe(&mut self, now: Duration, source: usize) {
+    fn judge_probe(&mut self, now: Duration, asked: Duration, source: usize) {
         let others = self.places.iter().enumerate().filter(|(index, place)| *index != source && !place.standing.dropped());
         let usual = others.filter_map(|(_, place)| Some(place.standing.usual()?.as_secs_f64()));
         let median = plan::median(usual).map(Duration::from_secs_f64);
-        self.places[source].standing.judge_probe(now, median);
+        self.places[source].standing.judge_probe(now, asked, median);
     }
 }
 

@@ -158,10 +158,9 @@ impl Standing {
     }
 
     pub(super) fn delivered(&mut self, now: Duration, asked: Duration, bytes: u64) {
-        self.window.delivered(now, bytes, self.in_flight);
+        self.window.delivered(now, asked, bytes, self.in_flight);
         let took = now.saturating_sub(asked);
-        let is_probe = self.parked_until.is_some();
-        self.usual = Some(if is_probe { took } else { plan::usual_duration(self.usual, took) });
+        self.usual = Some(if self.is_probe(asked) { took } else { plan::usual_duration(self.usual, took) });
         self.load = if self.last_delivery.is_none() { self.in_flight as f64 } else { self.load * 0.875 + self.in_flight as f64 / 8.0 };
         (self.rests_until, self.next_rest, self.next_pause) = (None, REST_AFTER_FAILURE, PAUSE);
         self.last_delivery = Some(now);
@@ -222,9 +221,10 @@ impl Standing {
         }
     }
 
-    /// What the request shows that a parked source got when its time was over; `median` is how long a body of the others takes.
-    pub(super) fn judge_probe(&mut self, now: Duration, median: Option<Duration>) {
-        if self.parked_until.is_none() {
+    /// What the request shows that a parked source got when its time was over; `median` is how long a body of the others takes. Those that
+    /// it had before show nothing.
+    pub(super) fn judge_probe(&mut self, now: Duration, asked: Duration, median: Option<Duration>) {
+        if !self.is_probe(asked) {
             return;
         }
         let is_slow = median.zip(self.usual).is_some_and(|(median, usual)| usual.as_secs_f64() > median.as_secs_f64() * plan::FAR_SLOWER);
@@ -237,6 +237,10 @@ impl Standing {
 
     pub(super) fn usual(&self) -> Option<Duration> {
         self.usual
+    }
+
+    fn is_probe(&self, asked: Duration) -> bool {
+        self.parked_until.is_some_and(|until| until <= asked)
     }
 
     fn park(&mut self, now: Duration) {
@@ -354,12 +358,14 @@ mod tests {
         let mut source = full(40);
         (0..9).for_each(|_| source.ended(at(41)));
         assert_eq!((source.health(at(80)), source.health(at(102))), (Health::Parked, Health::Probe));
-        delivering(&mut source, at(103), at(1));
-        source.judge_probe(at(103), Some(at(1) / 10));
-        assert_eq!((source.health(at(220)), source.health(at(223))), (Health::Parked, Health::Probe), "it is parked twice as long");
-        delivering(&mut source, at(224), at(1) / 10);
-        source.judge_probe(at(224), Some(at(1) / 10));
-        assert_eq!(source.health(at(224)), Health::Works);
+        delivering(&mut source, at(104), at(2));
+        source.judge_probe(at(104), at(80), Some(at(1) / 10));
+        assert_eq!(source.health(at(104)), Health::Probe, "what it was asked for before it was parked shows nothing");
+        source.judge_probe(at(104), at(102), Some(at(1) / 10));
+        assert_eq!((source.health(at(220)), source.health(at(224))), (Health::Parked, Health::Probe), "it is parked twice as long");
+        delivering(&mut source, at(225), at(1) / 10);
+        source.judge_probe(at(225), at(224), Some(at(1) / 10));
+        assert_eq!(source.health(at(225)), Health::Works);
     }
 
     #[test]

@@ -419,7 +419,7 @@ fn a_source_that_turns_bad_in_the_middle_costs_little() {
 
 #[test]
 fn a_source_far_slower_than_the_others_is_parked_and_comes_back_when_it_is_as_fast() {
-    let (good, changes) = (Made { bytes_per_ms: 50, ..HONEST }, vec![(0, Mood::Slow(9)), (100_000, Mood::Well)]);
+    let (good, changes) = (Made { bytes_per_ms: 500, ..HONEST }, vec![(0, Mood::Slow(6)), (100_000, Mood::Well)]);
     let mut world = World::new(vec![good.clone(), Made { moods: changes, ..good.clone() }, good], 64, 100_000, Paid::Refused, None);
     let (mut parked, mut back) = (0, 0);
     while world.now < 400_000 {
