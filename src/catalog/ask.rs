@@ -60,9 +60,12 @@ pub(super) fn answer(result: Result<Vec<u8>, Error>) -> Answer {
             ErrorKind::NotFound => Answer::Absent,
             ErrorKind::Denied => Answer::Denied(error.reason),
             ErrorKind::TooLarge | ErrorKind::BadAnswer | ErrorKind::Conflict => Answer::Unfit(error.reason),
-            ErrorKind::Interrupted | ErrorKind::TooSlow | ErrorKind::Unreachable | ErrorKind::Unavailable { .. } | ErrorKind::NoSpace | ErrorKind::Io => {
-                Answer::Failed(error.reason)
-            }
+            ErrorKind::Interrupted
+            | ErrorKind::TooSlow
+            | ErrorKind::Unreachable
+            | ErrorKind::Unavailable { .. }
+            | ErrorKind::NoSpace
+            | ErrorKind::Io => Answer::Failed(error.reason),
         },
     }
 }

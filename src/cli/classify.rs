@@ -13,7 +13,8 @@ use crate::{
 
 const AGAIN: &str = "run the same command again: everything verified is kept";
 const MORE_SOURCES: &str = "add another source with --from and run the same command again: everything verified is kept";
-const ACCEPT_COST: &str = "run the same command with --accept-cost to pay for what only they have, or with --max-cost USD to pay no more than that";
+const ACCEPT_COST: &str =
+    "run the same command with --accept-cost to pay for what only they have, or with --max-cost USD to pay no more than that";
 const MORE_MONEY: &str = "run the same command with a greater --max-cost: it goes on where this run ended, and everything verified is kept";
 
 impl Classify for Exhausted {

@@ -272,7 +272,7 @@ mod tests {
     #[test]
     fn small_bodies_are_slow_in_bytes_and_get_more_requests_nevertheless() {
         let (mut window, mut now) = (Window::new(), Duration::ZERO);
-        for _ in 0..500 {
+        for _ in 0..1_000 {
             let took = Duration::from_millis(40);
             now += took / window.size() as u32;
             window.delivered(now, now.saturating_sub(took), 300, window.size());

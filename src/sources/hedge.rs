@@ -86,8 +86,7 @@ impl Sources {
         body: &mut Vec<u8>,
     ) -> Option<Origin> {
         let first = slot.source();
-        let mut race =
-            Race { want, first, racers: vec![first], asked: Instant::now(), looks: 0, permit: None, is_late: false };
+        let mut race = Race { want, first, racers: vec![first], asked: Instant::now(), looks: 0, permit: None, is_late: false };
         let mut racing = FuturesUnordered::new();
         attempts.asked(first);
         racing.push(self.ask(slot, want, std::mem::take(body)));
@@ -252,11 +251,8 @@ fn end_of(error: &store::Error, arrived: u64) -> End {
         ErrorKind::Interrupted | ErrorKind::Unreachable => End::Failed(Trouble::Broken, arrived),
         // It may have run out of file handles.
         ErrorKind::Io => End::Unreadable(arrived),
-        ErrorKind::NotFound
-        | ErrorKind::Denied
-        | ErrorKind::TooLarge
-        | ErrorKind::BadAnswer
-        | ErrorKind::Conflict
-        | ErrorKind::NoSpace => End::Answered(arrived),
+        ErrorKind::NotFound | ErrorKind::Denied | ErrorKind::TooLarge | ErrorKind::BadAnswer | ErrorKind::Conflict | ErrorKind::NoSpace => {
+            End::Answered(arrived)
+        }
     }
 }

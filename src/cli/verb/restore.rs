@@ -186,12 +186,24 @@ fn text(summary: &Summary) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{sources::{Failures, Report}, types::Hash};
+    use crate::{
+        sources::{Failures, Report},
+        types::Hash,
+    };
 
     fn source(name: &str, last_error: Option<&str>) -> Report {
         let errors = last_error.iter().len() as u64;
         let (last_error, failures) = (last_error.map(str::to_owned), Failures { network: errors, ..Failures::default() });
-        Report { source: name.into(), objects: 3, bytes: 2 << 20, bytes_per_second: Some(1 << 20), errors, failures, last_error, ..Report::default() }
+        Report {
+            source: name.into(),
+            objects: 3,
+            bytes: 2 << 20,
+            bytes_per_second: Some(1 << 20),
+            errors,
+            failures,
+            last_error,
+            ..Report::default()
+        }
     }
 
     #[test]
