@@ -75,6 +75,7 @@ fn judge(fetched: Result<Vec<u8>, store::Error>, hash: Hash) -> Result<Vec<u8>, 
                 | ErrorKind::NoSuchStore
                 | ErrorKind::Credentials(_)
                 | ErrorKind::Interrupted
+                | ErrorKind::TooSlow
                 | ErrorKind::Unreachable
                 | ErrorKind::Unavailable { .. }
                 | ErrorKind::Conflict

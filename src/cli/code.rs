@@ -16,7 +16,7 @@ pub enum Exit {
     NotFound = 10,
     /// Another qsync works on it.
     Locked = 11,
-    /// Credentials are missing or do not suffice.
+    /// Credentials are missing or do not suffice, or what it costs was not agreed to.
     Denied = 12,
     /// Something does not match its hash, its signature or the format.
     Verification = 13,
@@ -137,6 +137,10 @@ codes! {
     Contended = "contended" => Locked,
     /// A store refuses this user.
     Denied = "denied" => Denied,
+    /// Only sources that cost money are left, and nobody agreed to pay.
+    CostNotAccepted = "cost-not-accepted" => Denied,
+    /// Going on could cost more than was agreed.
+    CostLimit = "cost-limit" => Denied,
     /// A manifest, list or chunk breaks the format or does not match its hash.
     Defect = "defect" => Verification,
     /// Files on disk do not match their manifest.

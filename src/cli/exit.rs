@@ -133,7 +133,7 @@ impl Classify for store::Error {
             ErrorKind::TooLarge | ErrorKind::Conflict => {
                 (Code::Defect, one("the store is damaged or serves something else: name another with --from"))
             }
-            ErrorKind::Interrupted | ErrorKind::Unreachable | ErrorKind::Unavailable { .. } => {
+            ErrorKind::Interrupted | ErrorKind::TooSlow | ErrorKind::Unreachable | ErrorKind::Unavailable { .. } => {
                 (Code::Network, one("run the same command again later, or add another source with --from"))
             }
             ErrorKind::BadAnswer => (Code::BadAnswer, one("check the address: a proxy, a login page or another server may answer there")),
@@ -172,7 +172,7 @@ impl Classify for catalog::StateError {
 }
 
 /// The code of that name. A name that the table lacks is a mistake that the tests below find.
-fn named(name: &str) -> Code {
+pub(super) fn named(name: &str) -> Code {
     Code::named(name).unwrap_or(Code::Error)
 }
 

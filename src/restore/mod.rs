@@ -22,11 +22,7 @@ mod successor;
 mod survey;
 pub mod verify;
 
-use std::{
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use serde::Serialize;
 use tokio::sync::OnceCell;
@@ -121,8 +117,7 @@ async fn open_state(options: &Options) -> Result<StateDir, Error> {
 
 /// All sources as one, for every snapshot that this run works on: what a source did counts to its end.
 async fn open_engine(options: &Options) -> Arc<Sources> {
-    let settings = sources::Settings { max_wait: Duration::from_secs(options.max_wait_secs), ..sources::Settings::default() };
-    Arc::new(Sources::new(forms::with_forms(&options.sources).await, settings, Arc::clone(&options.progress)))
+    Arc::new(Sources::new(forms::with_forms(&options.sources).await, options.engine.clone(), Arc::clone(&options.progress)))
 }
 
 /// Runs blocking work on a thread that may block.
@@ -157,8 +152,8 @@ pub struct Options {
     pub memory_bytes: u64,
     /// Threads that hash, decode and write.
     pub threads: usize,
-    /// How long to go on without any progress, seconds.
-    pub max_wait_secs: u64,
+    /// How patient the engine is that fetches, how fast, and what it may cost.
+    pub engine: sources::Settings,
     /// The pinned repository, when given for this run.
     pub pin: Option<Hash>,
     /// The state directory.

@@ -118,7 +118,7 @@ mod tests {
             dry_run: false,
             memory_bytes: 0,
             threads: 1,
-            max_wait_secs: 1,
+            engine: crate::sources::Settings { max_wait: Duration::from_secs(1), ..Default::default() },
             pin: None,
             state_dir: "/state".into(),
             home: None,

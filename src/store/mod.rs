@@ -47,7 +47,8 @@ pub trait ReadStore: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when there is no such object, [`ErrorKind::TooLarge`] when it is longer than `max_bytes`,
-    /// [`ErrorKind::Interrupted`] when it ended early; `into` then holds nothing of use.
+    /// [`ErrorKind::Interrupted`] when it ended early. `into` then holds nothing of use, but as many bytes as had arrived: who pays for
+    /// them counts them.
     async fn get_into(&self, key: &ObjectKey, max_bytes: u64, into: &mut Vec<u8>) -> Result<(), Error>;
 
     /// For how long after an object was stored this store may still say that it is absent, because something on the way to it
@@ -55,6 +56,14 @@ pub trait ReadStore: Debug + Send + Sync + 'static {
     fn remembers_absence(&self) -> Duration {
         Duration::ZERO
     }
+
+    /// What reading from this store costs whoever reads.
+    fn charge(&self) -> Charge {
+        Charge::Free
+    }
+
+    /// Says that nobody else delivers anything: from now on a body is given up only when nothing of it arrives any more, however slow it is.
+    fn be_patient(&self) {}
 
     /// Reads a whole object of at most `max_bytes`.
     ///
@@ -65,6 +74,18 @@ pub trait ReadStore: Debug + Send + Sync + 'static {
         self.get_into(key, max_bytes, &mut bytes).await?;
         Ok(bytes)
     }
+}
+
+/// What reading from a store costs whoever reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Charge {
+    /// Nothing.
+    Free,
+    /// Requests and bytes are billed to the reader's account.
+    RequesterPays {
+        /// The region of the bucket, which decides the price.
+        region: String,
+    },
 }
 
 /// Identifies one version of a mutable object, for [`WriteStore::swap`].
@@ -196,6 +217,8 @@ pub enum ErrorKind {
     TooLarge,
     /// It ended before its end, or the connection broke.
     Interrupted,
+    /// It arrived more slowly than any body may, and was given up.
+    TooSlow,
     /// The other side could not be reached or did not answer in time.
     Unreachable,
     /// The other side is overloaded or broken for now (429, 5xx).
@@ -218,7 +241,7 @@ impl ErrorKind {
     #[must_use]
     pub const fn worth_retrying(self) -> bool {
         match self {
-            Self::Interrupted | Self::Unreachable | Self::Unavailable { .. } => true,
+            Self::Interrupted | Self::TooSlow | Self::Unreachable | Self::Unavailable { .. } => true,
             Self::NotFound
             | Self::NoSuchStore
             | Self::Denied
@@ -296,6 +319,14 @@ impl<S: ReadStore + ?Sized> ReadStore for Arc<S> {
 
     fn remembers_absence(&self) -> Duration {
         (**self).remembers_absence()
+    }
+
+    fn charge(&self) -> Charge {
+        (**self).charge()
+    }
+
+    fn be_patient(&self) {
+        (**self).be_patient();
     }
 }
 

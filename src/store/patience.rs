@@ -35,6 +35,11 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
+    /// For a server that nobody else can replace: a body may be as slow as it likes while anything arrives in twice the usual window.
+    pub(super) fn patient(self) -> Self {
+        Self { rate_window: self.rate_window * 2, rate_window_bytes: 1, ..self }
+    }
+
     /// How long to wait for the headers of an answer to a request with a body of `sent_bytes`.
     pub(super) fn answer(&self, sent_bytes: u64) -> Duration {
         let windows = sent_bytes.div_ceil(self.rate_window_bytes.max(1));

@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{Error, ErrorKind, Exclusion, Put, ReadStore, Swap, Tag, WantedForms, WriteStore};
+use super::{Charge, Error, ErrorKind, Exclusion, Put, ReadStore, Swap, Tag, WantedForms, WriteStore};
 use crate::types::ObjectKey;
 
 /// What was called.
@@ -165,6 +165,14 @@ impl Pending<'_> {
 impl<S: ReadStore> ReadStore for RecordStore<S> {
     fn remembers_absence(&self) -> Duration {
         self.inner.remembers_absence()
+    }
+
+    fn charge(&self) -> Charge {
+        self.inner.charge()
+    }
+
+    fn be_patient(&self) {
+        self.inner.be_patient();
     }
 
     fn name(&self) -> &str {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use bytes::Bytes;
 
-use super::{Error, ErrorKind, Exclusion, Put, ReadStore, Swap, Tag, WantedForms, WriteStore};
+use super::{Charge, Error, ErrorKind, Exclusion, Put, ReadStore, Swap, Tag, WantedForms, WriteStore};
 use crate::types::ObjectKey;
 
 /// The longest that a store is left alone because it asks for it.
@@ -91,6 +91,14 @@ impl<S> RetryStore<S> {
 impl<S: ReadStore> ReadStore for RetryStore<S> {
     fn remembers_absence(&self) -> Duration {
         self.inner.remembers_absence()
+    }
+
+    fn charge(&self) -> Charge {
+        self.inner.charge()
+    }
+
+    fn be_patient(&self) {
+        self.inner.be_patient();
     }
 
     fn name(&self) -> &str {

@@ -52,7 +52,7 @@ async fn a_worker_that_panics_ends_the_run_with_an_error_and_what_was_verified_i
         dry_run: false,
         memory_bytes: 64 << 20,
         threads: 2,
-        max_wait_secs: 60,
+        engine: qsync::sources::Settings { max_wait: std::time::Duration::from_secs(60), ..Default::default() },
         pin: Some(pin.trim_start_matches("b3:").parse().unwrap()),
         state_dir: world.path("operator-state"),
         home: None,

@@ -9,6 +9,7 @@ use crate::{
     cli::{
         Code,
         context::Context,
+        engine::EngineArgs,
         env,
         exit::Failure,
         output::Format,
@@ -36,6 +37,8 @@ pub(crate) struct ExportArgs {
     /// The repository to trust: b3: and 64 hex digits [default: what this machine trusts]
     #[arg(long, value_name = "b3:ID")]
     trust: Option<Pin>,
+    #[command(flatten)]
+    engine: EngineArgs,
 }
 
 /// Streams the archive. A reader that goes away is an error: an archive that ends early is not the snapshot.
@@ -48,7 +51,7 @@ pub(super) async fn run(args: ExportArgs, context: &Context) -> Result<(), Failu
     let sources = context.sources(&env::list(args.from, "QSYNC_FROM", &configured.from)).await?;
     let pin = args.trust.or(configured.trust);
     let open = opened(context, &args.snapshot, pin, &sources).await?;
-    let (sources, progress) = (as_one(&sources, context).await, context.progress());
+    let (sources, progress) = (as_one(&sources, args.engine.settings(), context).await, context.progress());
     let exported = export::export(&open, &sources, io::stdout(), &context.stop, &progress).await?;
     context.finish_progress();
     if context.output.format() == Format::Json {

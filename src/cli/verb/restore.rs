@@ -9,14 +9,15 @@ use crate::{
     cli::{
         ask,
         context::Context,
+        engine::EngineArgs,
         env,
         exit::Failure,
         first_contact::introduced,
         owner::OwnerArg,
-        values::{Pin, SnapshotRef, Span},
+        sources::source_lines,
+        values::{Pin, SnapshotRef},
     },
     restore::{self, Existing, Options, Outcome, Partial, Summary},
-    sources::Report,
 };
 
 const EXAMPLES: &str = "\
@@ -78,9 +79,8 @@ pub(crate) struct RestoreArgs {
     /// Threads that hash, decode and write [default: all cores]
     #[arg(long, value_name = "COUNT")]
     threads: Option<usize>,
-    /// Give up after this long without any progress
-    #[arg(long, value_name = "TIME", default_value = "24h")]
-    max_wait: Span,
+    #[command(flatten)]
+    engine: EngineArgs,
     /// Answer every question with yes
     #[arg(long)]
     yes: bool,
@@ -127,7 +127,7 @@ async fn options(args: RestoreArgs, context: &Context) -> Result<Options, Failur
         dry_run: args.dry_run,
         memory_bytes: args.memory.as_u64(),
         threads: context.threads(args.threads),
-        max_wait_secs: args.max_wait.0.as_secs(),
+        engine: args.engine.settings(),
         pin: args.trust.or(configured.trust).map(|pin| pin.0),
         home: env::home(),
         state_dir: context.state_dir()?,
@@ -180,26 +180,30 @@ fn text(summary: &Summary) -> String {
     if let Some(most) = summary.most_to_fetch_bytes {
         text += &format!("would fetch {} at most\n", ByteSize(most));
     }
-    text.extend(summary.sources.iter().map(source_line));
-    text
-}
-
-fn source_line(source: &Report) -> String {
-    let done = format!("  {}: {} objects, {}", source.source, source.objects, ByteSize(source.bytes));
-    match &source.last_error {
-        Some(last) => format!("{done}; {} errors, {} wrong answers, the last: {last}\n", source.errors, source.strikes),
-        None => done + "\n",
-    }
+    text + &source_lines(&summary.sources)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::Hash;
+    use crate::{
+        sources::{Failures, Report},
+        types::Hash,
+    };
 
     fn source(name: &str, last_error: Option<&str>) -> Report {
         let errors = last_error.iter().len() as u64;
-        Report { source: name.into(), objects: 3, bytes: 2 << 20, errors, strikes: 0, last_error: last_error.map(str::to_owned) }
+        let (last_error, failures) = (last_error.map(str::to_owned), Failures { network: errors, ..Failures::default() });
+        Report {
+            source: name.into(),
+            objects: 3,
+            bytes: 2 << 20,
+            bytes_per_second: Some(1 << 20),
+            errors,
+            failures,
+            last_error,
+            ..Report::default()
+        }
     }
 
     #[test]
@@ -224,8 +228,8 @@ mod tests {
         insta::assert_snapshot!(text(&summary), @r"
         restored: kusama/pruned 0d197521d9a4 in /srv/db
         4 files, 5.0 MiB; fetched 4.0 MiB, reused 0 B, written 5.0 MiB, holes 0 B; 1 retries; 2.0 s, 2.5 MiB/s
-          /a: 3 objects, 2.0 MiB
-          https://b: 3 objects, 2.0 MiB; 1 errors, 0 wrong answers, the last: reset
+          /a         3 objects  2.0 MiB  1.0 MiB/s
+          https://b  3 objects  2.0 MiB  1.0 MiB/s; 1 errors (network 1); the last: reset
         ");
     }
 }

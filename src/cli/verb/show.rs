@@ -12,6 +12,7 @@ use crate::{
         values::{Pin, SnapshotRef},
     },
     ops::show::{self, Shown, ShownChunk, ShownFile},
+    sources::Settings,
 };
 
 const EXAMPLES: &str = "\
@@ -53,7 +54,7 @@ pub(super) async fn run(args: ShowArgs, context: &Context) -> Result<(), Failure
         show::files(&open).for_each(|file| context.output.item("file", &file, file_line));
     }
     if args.chunks {
-        let sources = as_one(&sources, context).await;
+        let sources = as_one(&sources, Settings::default(), context).await;
         let chunks = show::chunks(&open, &sources, |chunk| context.output.item("chunk", chunk, chunk_line));
         context.until_stopped(async { Ok(chunks.await?) }).await?;
     }

@@ -29,7 +29,7 @@ pub(super) async fn read(mut response: Response, timeouts: &Timeouts, max_bytes:
 }
 
 async fn next_piece(pace: &mut Pace<'_>, response: &mut Response) -> Result<Option<Bytes>, Fault> {
-    let piece = pace.wait(response.chunk()).await.map_err(|slow| Fault::new(ErrorKind::Interrupted, slow.0))?;
+    let piece = pace.wait(response.chunk()).await.map_err(|slow| Fault::new(ErrorKind::TooSlow, slow.0))?;
     let piece = piece.map_err(status::of_broken_body)?;
     pace.arrived(piece.as_ref().map_or(0, Bytes::len));
     Ok(piece)

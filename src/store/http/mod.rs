@@ -8,7 +8,14 @@ mod redirect;
 mod resolve;
 mod status;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use ::url::Url;
 use async_trait::async_trait;
@@ -26,6 +33,7 @@ pub struct HttpStore {
     base: Url,
     name: String,
     timeouts: Timeouts,
+    is_patient: AtomicBool,
 }
 
 /// What went wrong with a request, before it is known which.
@@ -64,7 +72,7 @@ impl HttpStore {
             .dns_resolver(Arc::new(resolve::Resolver::new(host.to_owned())))
             .build()
             .map_err(|error| failed(ErrorKind::Io, "cannot make a TLS client").caused_by(error))?;
-        Ok(Self { client, base: base.clone(), name, timeouts })
+        Ok(Self { client, base: base.clone(), name, timeouts, is_patient: AtomicBool::new(false) })
     }
 
     fn url(&self, key: &ObjectKey) -> Url {
@@ -76,7 +84,11 @@ impl HttpStore {
     async fn fetch(&self, key: &ObjectKey, max_bytes: u64, into: &mut Vec<u8>) -> Result<(), Fault> {
         let response = self.ask(self.url(key)).await?;
         status::check(&response)?;
-        body::read(response, &self.timeouts, max_bytes, into).await
+        body::read(response, &self.body_timeouts(), max_bytes, into).await
+    }
+
+    fn body_timeouts(&self) -> Timeouts {
+        if self.is_patient.load(Ordering::Relaxed) { self.timeouts.patient() } else { self.timeouts }
     }
 
     async fn ask(&self, url: Url) -> Result<Response, Fault> {
@@ -96,6 +108,10 @@ impl ReadStore for HttpStore {
 
     fn remembers_absence(&self) -> Duration {
         ABSENCE_REMEMBERED
+    }
+
+    fn be_patient(&self) {
+        self.is_patient.store(true, Ordering::Relaxed);
     }
 
     /// An empty answer is [`ErrorKind::BadAnswer`]: no object of the format is empty, and broken servers and proxies send them.

@@ -55,6 +55,8 @@ pub struct S3Store {
     region: StdMutex<Option<String>>,
     /// Whether an object of it was read: who may read one may read all, so that a refusal means "absent" from then on.
     has_read: AtomicBool,
+    /// Whether nobody else delivers anything.
+    is_patient: AtomicBool,
     exclusion: OnceCell<Exclusion>,
     /// Where credentials come from, when not from the user's environment and configuration.
     credentials: Option<SharedCredentialsProvider>,
@@ -85,6 +87,7 @@ impl S3Store {
             timeouts,
             session: Mutex::new(None),
             has_read: AtomicBool::new(false),
+            is_patient: AtomicBool::new(false),
             exclusion: OnceCell::new(),
             credentials: None,
         })

@@ -7,7 +7,7 @@ use aws_sdk_s3::{operation::get_object::GetObjectOutput, primitives::ByteStream}
 
 use super::{S3Store, fault::Fault};
 use crate::{
-    store::{Error, ErrorKind, ReadStore, patience::Pace},
+    store::{Charge, Error, ErrorKind, ReadStore, patience::Pace},
     types::ObjectKey,
 };
 
@@ -15,6 +15,14 @@ use crate::{
 impl ReadStore for S3Store {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn charge(&self) -> Charge {
+        if self.location.requester_pays { Charge::RequesterPays { region: self.known_region().unwrap_or_default() } } else { Charge::Free }
+    }
+
+    fn be_patient(&self) {
+        self.is_patient.store(true, Ordering::Relaxed);
     }
 
     /// An empty object is [`ErrorKind::BadAnswer`]: no object of the format is empty.
@@ -43,8 +51,9 @@ impl S3Store {
     }
 
     async fn read(&self, mut body: ByteStream, max_bytes: u64, into: &mut Vec<u8>) -> Result<(), Fault> {
-        let mut pace = Pace::new(&self.timeouts);
-        while let Some(piece) = pace.wait(body.next()).await.map_err(|slow| Fault::new(ErrorKind::Interrupted, slow.0))? {
+        let timeouts = if self.is_patient.load(Ordering::Relaxed) { self.timeouts.patient() } else { self.timeouts };
+        let mut pace = Pace::new(&timeouts);
+        while let Some(piece) = pace.wait(body.next()).await.map_err(|slow| Fault::new(ErrorKind::TooSlow, slow.0))? {
             let piece = piece
                 .map_err(|error| Fault { source: Some(Box::new(error)), ..Fault::new(ErrorKind::Interrupted, "the answer breaks off") })?;
             pace.arrived(piece.len());

@@ -165,7 +165,7 @@ pub(super) fn restoring(fs: &MemoryFs, source: DynReadStore, pin: Hash) -> resto
         dry_run: false,
         memory_bytes: 64 << 20,
         threads: 2,
-        max_wait_secs: 60,
+        engine: qsync::sources::Settings { max_wait: std::time::Duration::from_secs(60), ..Default::default() },
         pin: Some(pin),
         state_dir: OPERATOR_STATE.into(),
         home: None,
