@@ -15,6 +15,7 @@ const AGAIN: &str = "run the same command again: everything verified is kept";
 const MORE_SOURCES: &str = "add another source with --from and run the same command again: everything verified is kept";
 const ACCEPT_COST: &str =
     "run the same command with --accept-cost to pay for what only they have, or with --max-cost USD to pay no more than that";
+const FREE_SOURCE: &str = "or name a source that costs nothing with --from: a CDN, IPFS or a mirror";
 const MORE_MONEY: &str = "run the same command with a greater --max-cost: it goes on where this run ended, and everything verified is kept";
 
 impl Classify for Exhausted {
@@ -83,12 +84,16 @@ impl Classify for restore::Error {
                 let latest = "add --latest to go on with the newest snapshot, keeping every verified chunk";
                 (Code::OtherSnapshot, vec![latest.to_owned(), "add --discard to delete it and start over".to_owned()])
             }
+            Self::CostNotAccepted { .. } => (Code::CostNotAccepted, vec![ACCEPT_COST.to_owned(), FREE_SOURCE.to_owned()]),
             Self::Interrupted => (Code::Interrupted, one(AGAIN)),
             Self::WorkerDied => (Code::Error, one("this is a mistake in qsync: please report it")),
         }
     }
 
     fn details(&self) -> Vec<String> {
+        if let Self::CostNotAccepted { estimates } = self {
+            return estimates.iter().map(ToString::to_string).collect();
+        }
         if let Self::Gone { why, .. } = self
             && let NoSuccessor::Closed(error) = &**why
         {

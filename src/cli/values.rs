@@ -76,6 +76,26 @@ impl FromStr for Span {
     }
 }
 
+/// An amount of US dollars such as `2.50`, in millionths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Dollars(pub(crate) u64);
+
+impl FromStr for Dollars {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || "an amount in US dollars is written 0.50 or 12, with at most six digits after the point".to_owned();
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+        let is_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        if whole.is_empty() || fraction.len() > 6 || !is_digits(whole) || !is_digits(fraction) || text.ends_with('.') {
+            return Err(wrong());
+        }
+        let micro: u64 = format!("{fraction:0<6}").parse().map_err(|_| wrong())?;
+        let dollars: u64 = whole.parse().map_err(|_| wrong())?;
+        dollars.checked_mul(1_000_000).and_then(|all| all.checked_add(micro)).map(Self).ok_or_else(wrong)
+    }
+}
+
 /// Bytes a second, written as a size such as `20MiB`; at least one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rate(pub(crate) NonZeroU64);

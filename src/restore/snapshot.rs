@@ -139,6 +139,7 @@ impl Snapshot {
             files: totals.files,
             bytes: totals.bytes,
             most_to_fetch_bytes: None,
+            costs: Vec::new(),
             fetched_bytes: sources.iter().map(|source| source.bytes).sum(),
             reused_bytes: moved.reused_bytes,
             written_bytes: moved.written_bytes,

@@ -116,6 +116,8 @@ mod tests {
             partial: Partial::Continue,
             owner: None,
             dry_run: false,
+            accept_cost: false,
+            read_from: crate::sources::ReadFrom::Internet,
             memory_bytes: 0,
             threads: 1,
             engine: crate::sources::Settings { max_wait: Duration::from_secs(1), ..Default::default() },

@@ -364,6 +364,8 @@ impl Remote {
             partial: Partial::Continue,
             owner: None,
             dry_run: false,
+            accept_cost: false,
+            read_from: crate::sources::ReadFrom::Internet,
             memory_bytes: self.memory_bytes,
             threads: options.threads,
             engine: self.engine.clone(),

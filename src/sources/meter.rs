@@ -20,6 +20,13 @@ impl Price {
     /// More than any region of AWS asked for when this was written: for a region of which nobody knows the price.
     pub const DEAREST: Self = Self { micro_usd_per_gb: 200_000, micro_usd_per_1000_requests: 1_000 };
 
+    /// What so many requests cost that bring so many bytes together, millionths of a US dollar, rounded up.
+    #[must_use]
+    pub fn micro_usd(self, bytes: u64, requests: u64) -> u64 {
+        let per_request = u128::from(self.micro_usd_per_1000_requests) * 1_000_000;
+        Cost(u128::from(bytes) * u128::from(self.micro_usd_per_gb) + u128::from(requests) * per_request).micro_usd()
+    }
+
     /// What one request costs that brings so many bytes.
     fn of_request(self, bytes: u64) -> Cost {
         Cost(u128::from(bytes) * u128::from(self.micro_usd_per_gb) + u128::from(self.micro_usd_per_1000_requests) * 1_000_000)

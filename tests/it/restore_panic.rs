@@ -50,6 +50,8 @@ async fn a_worker_that_panics_ends_the_run_with_an_error_and_what_was_verified_i
         partial: Partial::Continue,
         owner: None,
         dry_run: false,
+        accept_cost: false,
+        read_from: qsync::sources::ReadFrom::Internet,
         memory_bytes: 64 << 20,
         threads: 2,
         engine: qsync::sources::Settings { max_wait: std::time::Duration::from_secs(60), ..Default::default() },

@@ -13,11 +13,13 @@ use crate::{
         env,
         exit::Failure,
         first_contact::introduced,
+        output,
         owner::OwnerArg,
         sources::source_lines,
         values::{Pin, SnapshotRef},
     },
     restore::{self, Existing, Options, Outcome, Partial, Summary},
+    sources::{cap_of, usd},
 };
 
 const EXAMPLES: &str = "\
@@ -67,7 +69,10 @@ pub(crate) struct RestoreArgs {
     /// Owner of the restored files: USER:GROUP, names or numbers
     #[arg(long, value_name = "USER:GROUP")]
     chown: Option<OwnerArg>,
-    /// Say what would be fetched, and stop
+    /// Pay for what the free sources do not deliver, up to the estimate that is shown and a tenth more
+    #[arg(long)]
+    accept_cost: bool,
+    /// Say what would be fetched, and what it could cost, and stop
     #[arg(long)]
     dry_run: bool,
     /// The repository to trust: b3: and 64 hex digits [default: what this machine trusts]
@@ -90,11 +95,28 @@ pub(crate) struct RestoreArgs {
 pub(super) async fn run(args: RestoreArgs, context: &Context) -> Result<(), Failure> {
     confirm_replacement(&args)?;
     let options = options(args, context).await?;
-    let restored = introduced(context, options.pin, async |pin| restore::run(Options { pin, ..options.clone() }).await);
+    let restored = introduced(context, options.pin, async |pin| run_or_ask(context, Options { pin, ..options.clone() }).await);
     let summary = restored.await?;
     context.finish_progress();
     context.output.summary("restore", &summary, text);
     Ok(())
+}
+
+/// Restores. Where that costs money that nobody agreed to, and somebody is there to be asked, asks once.
+async fn run_or_ask(context: &Context, options: Options) -> Result<Summary, restore::Error> {
+    match restore::run(options.clone()).await {
+        Err(restore::Error::CostNotAccepted { estimates }) if output::can_ask() => {
+            context.finish_progress();
+            let most = usd(cap_of(&estimates, options.read_from));
+            let question =
+                format!("only sources that cost money are there: shall the account of your AWS credentials be charged up to {most}?");
+            match ask::confirm(&question, false) {
+                Ok(()) => restore::run(Options { accept_cost: true, ..options }).await,
+                Err(_) => Err(restore::Error::CostNotAccepted { estimates }),
+            }
+        }
+        done => done,
+    }
 }
 
 /// Deleting a database that exists is confirmed first, on a terminal; elsewhere `--replace` says it all. Overwriting it needs a yes.
@@ -125,9 +147,11 @@ async fn options(args: RestoreArgs, context: &Context) -> Result<Options, Failur
         seeds: args.seed,
         rehash: args.rehash,
         dry_run: args.dry_run,
+        accept_cost: args.accept_cost,
+        read_from: args.engine.read_from(),
         memory_bytes: args.memory.as_u64(),
         threads: context.threads(args.threads),
-        engine: args.engine.settings(),
+        engine: if args.accept_cost { args.engine.settings_of_payer() } else { args.engine.settings() },
         pin: args.trust.or(configured.trust).map(|pin| pin.0),
         home: env::home(),
         state_dir: context.state_dir()?,
@@ -180,6 +204,7 @@ fn text(summary: &Summary) -> String {
     if let Some(most) = summary.most_to_fetch_bytes {
         text += &format!("would fetch {} at most\n", ByteSize(most));
     }
+    text.extend(summary.costs.iter().map(|estimate| format!("would cost: {estimate}\n")));
     text + &source_lines(&summary.sources)
 }
 
@@ -217,6 +242,7 @@ mod tests {
             files: 4,
             bytes: 5 << 20,
             most_to_fetch_bytes: None,
+            costs: Vec::new(),
             fetched_bytes: 4 << 20,
             reused_bytes: 0,
             written_bytes: 5 << 20,

@@ -139,6 +139,8 @@ pub(super) fn publishing(fs: &MemoryFs, stores: Vec<DynWriteStore>) -> publish::
         assume_stopped: false,
         rehash: false,
         dry_run: false,
+        accept_cost: false,
+        read_from: qsync::sources::ReadFrom::Internet,
         head_lifetime_secs: 3600,
         keep_last: 3,
         threads: 2,

@@ -25,7 +25,7 @@ fn one_run_publishes_frames_here_and_raw_chunks_there_and_each_restores() {
     }
     assert!(!world.chunks().is_empty() && !world.store().join("raw").exists());
 
-    let restore = world.restore_from(&paid.url("requester_pays=true"), &pin);
+    let restore = world.restore_from(&paid.url("requester_pays=true"), &pin).arg("--accept-cost");
     signed_by(READER, restore).summary();
     tree::assert_same(&world.path("data"), &world.target());
 }

@@ -4,6 +4,7 @@
 pub(crate) mod server;
 
 mod forms;
+mod money;
 mod refusals;
 
 use server::S3Server;
