@@ -287,7 +287,7 @@ impl World {
             End::Delivered(_) if is_right => return self.next_chunk(lane),
             End::Delivered(_) => self.strike(lane, source),
             End::Answered(_) => _ = self.lanes[lane].hopeless.insert(source),
-            _ => {}
+            End::Failed(..) | End::Unreadable(_) | End::Dropped | End::Unused => {}
         }
         self.ask(lane);
     }
