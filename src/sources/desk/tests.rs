@@ -354,7 +354,7 @@ fn agreed() -> impl Strategy<Value = Paid> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_500))]
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
 
     // P6, HM-01, HM-05, NW-01, NW-04, NW-05, NW-06, AW-02
     #[test]
