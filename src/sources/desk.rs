@@ -126,7 +126,7 @@ impl Desk {
         while at < self.waiting.len() && (is_thorough || self.has_room(now)) {
             match self.choose(now, &self.waiting[at].may_ask) {
                 Choice::Wait => at += 1,
-                choice => {
+                choice @ (Choice::Ask(_) | Choice::Nobody) => {
                     let waiting = self.waiting.remove(at).expect("this place is below the length");
                     let grant = if let Choice::Ask(index) = choice { Some(self.grant(now, index, &waiting.may_ask)) } else { None };
                     served.push((waiting.ticket, grant));
@@ -260,7 +260,7 @@ impl Desk {
     fn choose(&self, now: Duration, may_ask: &MayAsk) -> Choice {
         match plan::choose(self.candidates(now, may_ask), self.waiting.len()) {
             Choice::Ask(_) if self.in_flight >= CEILING - HEDGES => Choice::Wait,
-            choice => choice,
+            choice @ (Choice::Ask(_) | Choice::Wait | Choice::Nobody) => choice,
         }
     }
 

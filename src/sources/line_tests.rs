@@ -221,7 +221,7 @@ async fn an_only_source_that_is_very_slow_gets_fewer_requests_until_it_delivers(
     for (bytes_per_second, most_hours) in [(200 << 10, 1), (60 << 10, 1), (20 << 10, 2), (1 << 10, 30)] {
         let slow = Arc::new(Line { body_bytes: 1 << 20, ..Line::new("slow", bytes_per_second) });
         let sources = as_one(&[Arc::clone(&slow)], Settings::default());
-        let took = fetch_all(&sources, 40, 64).await.unwrap();
+        let took = fetch_all(&sources, 20, 64).await.unwrap();
         assert!(took < Duration::from_secs(3600 * most_hours), "{bytes_per_second} B/s: {took:?}");
         assert_eq!(slow.is_patient.load(Ordering::Relaxed), bytes_per_second < plan::LEAST_RATE, "{bytes_per_second} B/s");
     }
@@ -325,7 +325,7 @@ fn turns() -> impl Strategy<Value = Turn> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
+    #![proptest_config(ProptestConfig::with_cases(250))]
 
     // P6, HM-01, HM-05, NW-01, NW-02
     #[test]

@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn each_waits_for_those_before_it_and_a_pause_is_not_made_up_for() {
         let (mut pace, second) = (pace(1000), Duration::from_secs(1));
-        assert_eq!([(); 3].map(|()| pace.reserve(Duration::ZERO, 500)), [second * 0, second / 2, second]);
+        assert_eq!([(); 3].map(|()| pace.reserve(Duration::ZERO, 500)), [Duration::ZERO, second / 2, second]);
         pace.give_back(500);
         assert_eq!(pace.reserve(Duration::ZERO, 500), second);
         assert_eq!([(); 2].map(|()| pace.reserve(60 * second, 1000)), [Duration::ZERO, second]);

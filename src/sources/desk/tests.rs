@@ -287,7 +287,7 @@ impl World {
             End::Delivered(_) if is_right => return self.next_chunk(lane),
             End::Delivered(_) => self.strike(lane, source),
             End::Answered(_) => _ = self.lanes[lane].hopeless.insert(source),
-            _ => {}
+            End::Failed(..) | End::Unreadable(_) | End::Dropped | End::Unused => {}
         }
         self.ask(lane);
     }
@@ -354,7 +354,7 @@ fn agreed() -> impl Strategy<Value = Paid> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_500))]
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
 
     // P6, HM-01, HM-05, NW-01, NW-04, NW-05, NW-06, AW-02
     #[test]
