@@ -8,12 +8,13 @@ mod differential;
 mod disk_image;
 mod injected;
 mod long_run;
-mod nginx;
 mod outages;
 mod over_nginx;
 mod programs;
 mod real_disks;
 mod rocks_db;
+mod s3_servers;
+mod servers;
 mod stock_tools;
 #[path = "../it/support/mod.rs"]
 #[expect(dead_code, reason = "what only the other tests need")]

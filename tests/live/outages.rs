@@ -10,8 +10,8 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    nginx::Nginx,
     programs::assert_diff_finds_nothing,
+    servers::nginx::Nginx,
     support::{World, command::Qsync, database},
 };
 

@@ -3,9 +3,9 @@
 use std::fs;
 
 use crate::{
-    nginx::Nginx,
     programs::assert_diff_finds_nothing,
     rocks_db,
+    servers::nginx::Nginx,
     support::{World, database, tree},
 };
 

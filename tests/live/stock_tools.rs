@@ -3,8 +3,8 @@
 use std::{fs, process::Stdio};
 
 use crate::{
-    nginx::Nginx,
     programs::{assert_diff_finds_nothing, program, shell, succeed},
+    servers::nginx::Nginx,
     support::{CHANNEL, World, command::text, tree},
 };
 
