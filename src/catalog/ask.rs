@@ -59,10 +59,15 @@ pub(super) fn answer(result: Result<Vec<u8>, Error>) -> Answer {
         Err(error) => match error.kind {
             ErrorKind::NotFound => Answer::Absent,
             ErrorKind::Denied => Answer::Denied(error.reason),
+            ErrorKind::Credentials(fault) => Answer::Credentials { fault, what: error.reason },
+            ErrorKind::NoSuchStore => Answer::NoStore(error.reason),
             ErrorKind::TooLarge | ErrorKind::BadAnswer | ErrorKind::Conflict => Answer::Unfit(error.reason),
-            ErrorKind::Interrupted | ErrorKind::Unreachable | ErrorKind::Unavailable { .. } | ErrorKind::NoSpace | ErrorKind::Io => {
-                Answer::Failed(error.reason)
-            }
+            ErrorKind::Interrupted
+            | ErrorKind::TooSlow
+            | ErrorKind::Unreachable
+            | ErrorKind::Unavailable { .. }
+            | ErrorKind::NoSpace
+            | ErrorKind::Io => Answer::Failed(error.reason),
         },
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     format::head::{Release, SnapshotRef},
     store,
     trust::{ManifestDefect, Reason, Refusal, RootDefect, SignError},
-    types::{ChannelName, Hash, When},
+    types::{ChannelName, Forms, Hash, When},
 };
 
 /// A failure of the catalog. [`Error::code`] is stable (docs/scripting.md).
@@ -88,6 +88,16 @@ pub enum Error {
         /// The one it holds.
         found: Hash,
     },
+    /// The store holds chunks in other forms than the user names.
+    #[error("{store} holds chunks as {found}, not as {wanted}")]
+    OtherForms {
+        /// The store.
+        store: String,
+        /// What the user asks for.
+        wanted: Forms,
+        /// What it holds.
+        found: Forms,
+    },
     /// The store holds a repository whose keys are not on this machine.
     #[error("{store} already holds repository b3:{found}")]
     AlreadyInUse {
@@ -161,6 +171,7 @@ impl Error {
             Self::Object { trouble: ObjectTrouble::Wrong, .. } => "object-wrong",
             Self::Manifest(_) => "manifest-invalid",
             Self::OtherRepo { .. } => "other-repo",
+            Self::OtherForms { .. } => "other-forms",
             Self::AlreadyInUse { .. } => "store-in-use",
             Self::StoredRoot { .. } => "stored-root",
             Self::NoRepo => "no-repo",
@@ -193,6 +204,7 @@ impl Error {
             Self::NeedsNewer { .. }
             | Self::Manifest(_)
             | Self::OtherRepo { .. }
+            | Self::OtherForms { .. }
             | Self::AlreadyInUse { .. }
             | Self::StoredRoot { .. }
             | Self::NoRepo
@@ -221,6 +233,9 @@ impl Error {
             Self::Manifest(defect) if defect.is_of_a_newer_release() => Some("install a newer qsync".to_owned()),
             Self::Manifest(_) => Some("tell the publisher".to_owned()),
             Self::OtherRepo { .. } | Self::AlreadyInUse { .. } => Some("one store holds one repository: use an empty one".to_owned()),
+            Self::OtherForms { .. } => {
+                Some("leave out forms=, or name an empty prefix: a store keeps the forms that it began with".to_owned())
+            }
             Self::StoredRoot { .. } => Some("somebody else writes to this store, or its disk is bad".to_owned()),
             Self::NoRepo => Some("qsync init makes a repository and its keys".to_owned()),
             Self::Contended { .. } => Some("another publisher is at work: run the same command again later".to_owned()),

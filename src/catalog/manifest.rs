@@ -72,7 +72,10 @@ fn judge(fetched: Result<Vec<u8>, store::Error>, hash: Hash) -> Result<Vec<u8>, 
                 ErrorKind::NotFound => ObjectTrouble::Missing,
                 ErrorKind::TooLarge | ErrorKind::BadAnswer => ObjectTrouble::Wrong,
                 ErrorKind::Denied
+                | ErrorKind::NoSuchStore
+                | ErrorKind::Credentials(_)
                 | ErrorKind::Interrupted
+                | ErrorKind::TooSlow
                 | ErrorKind::Unreachable
                 | ErrorKind::Unavailable { .. }
                 | ErrorKind::Conflict

@@ -6,17 +6,21 @@ use crate::{
         key,
         store_info::{Cas, StoreInfo},
     },
-    store::{self, DynWriteStore, ErrorKind, Put, Swap},
+    store::{self, DynWriteStore, ErrorKind, Exclusion, Put, Swap, WantedForms},
     trust::{Envelope, RootChain, Verified, repo_of},
-    types::Hash,
+    types::{Forms, Hash},
 };
 
-/// Adds what a store lacks of the repository's roots and its description, durably. Changes nothing in a store of another repository.
+/// Adds what a store lacks of the repository's roots and its description, durably, and gives that description. Changes nothing in a store of
+/// another repository.
 ///
 /// # Errors
-/// [`Error::OtherRepo`], [`Error::StoredRoot`] when a root there is not the one of the chain, [`Error::Store`].
-pub async fn prepare_store(store: &DynWriteStore, chain: &RootChain) -> Result<(), Error> {
+/// [`Error::OtherRepo`], [`Error::OtherForms`], [`Error::StoredRoot`] when a root there is not the one of the chain, [`Error::Store`].
+pub async fn prepare_store(store: &DynWriteStore, chain: &RootChain) -> Result<StoreInfo, Error> {
     check_repo(store, chain.repo()).await?;
+    if let Some(info) = store_info(store).await? {
+        check_forms(store, &info)?;
+    }
     let mut written = false;
     for root in chain.roots() {
         let version = root.version;
@@ -28,7 +32,9 @@ pub async fn prepare_store(store: &DynWriteStore, chain: &RootChain) -> Result<(
     if written {
         store.sync().await?;
     }
-    describe(store, chain.repo()).await
+    let info = describe(store, chain.repo()).await?;
+    check_forms(store, &info)?;
+    Ok(info)
 }
 
 /// Asks a store for something, to learn whether it answers at all: one that does not is left out, and the others go on.
@@ -91,14 +97,45 @@ async fn put_root(store: &DynWriteStore, version: u32, root: &Verified<crate::fo
     }
 }
 
-async fn describe(store: &DynWriteStore, repo: Hash) -> Result<(), Error> {
-    if store_info(store).await?.is_some() {
-        return Ok(());
+/// What the store says of itself; what it says from now on where it said nothing.
+async fn describe(store: &DynWriteStore, repo: Hash) -> Result<StoreInfo, Error> {
+    let stored = store.get_tagged(&key::store_info(), key::STORE_INFO_MAX_BYTES).await?;
+    if let Some(info) = stored.as_ref().and_then(|(bytes, _)| StoreInfo::from_bytes(bytes).ok()) {
+        return Ok(info);
     }
-    let tag = store.get_tagged(&key::store_info(), key::STORE_INFO_MAX_BYTES).await?.map(|(_, tag)| tag);
-    // Lost means that somebody else described it, which is as good.
-    match store.swap(&key::store_info(), tag.as_ref(), StoreInfo::new(repo, Cas::None).to_bytes().into()).await? {
-        Swap::Done(_) | Swap::Lost => Ok(()),
+    let info = StoreInfo::new(repo, store.forms().when_new(), cas_of(store.exclusion().await?));
+    let tag = stored.map(|(_, tag)| tag);
+    match store.swap(&key::store_info(), tag.as_ref(), info.to_bytes().into()).await? {
+        Swap::Done(_) => Ok(info),
+        // Somebody else described it, perhaps in another way.
+        Swap::Lost => Ok(store_info(store).await?.unwrap_or(info)),
+    }
+}
+
+/// The forms in which a store holds chunks, or will once it is made ready.
+///
+/// # Errors
+/// [`Error::OtherForms`], [`Error::Store`].
+pub async fn forms_of(store: &DynWriteStore) -> Result<Forms, Error> {
+    let Some(info) = store_info(store).await? else { return Ok(store.forms().when_new()) };
+    check_forms(store, &info)?;
+    Ok(info.forms())
+}
+
+fn cas_of(exclusion: Exclusion) -> Cas {
+    match exclusion {
+        Exclusion::QuotedTags => Cas::Quoted,
+        Exclusion::BareTags => Cas::Bare,
+        Exclusion::Locks | Exclusion::None => Cas::None,
+    }
+}
+
+fn check_forms(store: &DynWriteStore, info: &StoreInfo) -> Result<(), Error> {
+    match store.forms() {
+        WantedForms::Exactly(wanted) if wanted != info.forms() => {
+            Err(Error::OtherForms { store: store.name().to_owned(), wanted, found: info.forms() })
+        }
+        WantedForms::Exactly(_) | WantedForms::ByDefault(_) => Ok(()),
     }
 }
 

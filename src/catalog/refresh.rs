@@ -59,8 +59,20 @@ pub async fn refresh(
     // It is live already: the next run reads it from the stores.
     let forgotten = |error| format!("the new head is live, but this machine could not remember it: {}", in_one_line(&error));
     let unremembered = publisher.remember(&head, now).await.err().map(forgotten);
-    let warnings = dropped.iter().map(plan::dropped_warning).chain(unremembered).collect();
+    let untold = announce(&holding, &moved).await;
+    let warnings = dropped.iter().map(plan::dropped_warning).chain(unremembered).chain(untold).collect();
     Ok(Refreshed { head, stores: moved, failures, warnings })
+}
+
+/// Tells the caches before the stores that were moved; one line for each that could not be told.
+async fn announce(stores: &[(&DynWriteStore, StoreHead)], moved: &[String]) -> Vec<String> {
+    let mut untold = Vec::new();
+    for (store, _) in stores.iter().filter(|(store, _)| moved.iter().any(|name| name == store.name())) {
+        if let Err(error) = store.announce().await {
+            untold.push(format!("the new head is live, but its CDN shows it up to a minute later: {}: {}", error.store, error.one_line()));
+        }
+    }
+    untold
 }
 
 async fn answering(stores: &[DynWriteStore], failures: &mut Vec<store::Error>) -> Result<Vec<DynWriteStore>, Error> {

@@ -2,7 +2,7 @@
 
 use super::{
     code::Code,
-    exit::{Classify, finish, one},
+    exit::{Classify, finish, named, one},
 };
 use crate::{
     ops::{diff, export, list, mirror, serve::ServeError, show},
@@ -13,6 +13,10 @@ use crate::{
 
 const AGAIN: &str = "run the same command again: everything verified is kept";
 const MORE_SOURCES: &str = "add another source with --from and run the same command again: everything verified is kept";
+const ACCEPT_COST: &str =
+    "run the same command with --accept-cost to pay for what only they have, or with --max-cost USD to pay no more than that";
+const FREE_SOURCE: &str = "or name a source that costs nothing with --from: a CDN, IPFS or a mirror";
+const MORE_MONEY: &str = "run the same command with a greater --max-cost: it goes on where this run ended, and everything verified is kept";
 
 impl Classify for Exhausted {
     fn classify(&self) -> (Code, Vec<String>) {
@@ -21,6 +25,9 @@ impl Classify for Exhausted {
             Self::Wrong { .. } => (Code::ObjectWrong, one(MORE_SOURCES)),
             Self::Unreadable { .. } => (Code::Io, unreadable_source()),
             Self::Silent { .. } => (Code::Network, one(AGAIN)),
+            Self::Refused { fault, .. } => (named(fault.code()), vec![fault.hint().to_owned(), MORE_SOURCES.to_owned()]),
+            Self::NoConsent { .. } => (Code::CostNotAccepted, vec![ACCEPT_COST.to_owned(), MORE_SOURCES.to_owned()]),
+            Self::Cap { .. } => (Code::CostLimit, vec![MORE_MONEY.to_owned(), MORE_SOURCES.to_owned()]),
         }
     }
 }
@@ -77,12 +84,16 @@ impl Classify for restore::Error {
                 let latest = "add --latest to go on with the newest snapshot, keeping every verified chunk";
                 (Code::OtherSnapshot, vec![latest.to_owned(), "add --discard to delete it and start over".to_owned()])
             }
+            Self::CostNotAccepted { .. } => (Code::CostNotAccepted, vec![ACCEPT_COST.to_owned(), FREE_SOURCE.to_owned()]),
             Self::Interrupted => (Code::Interrupted, one(AGAIN)),
             Self::WorkerDied => (Code::Error, one("this is a mistake in qsync: please report it")),
         }
     }
 
     fn details(&self) -> Vec<String> {
+        if let Self::CostNotAccepted { estimates } = self {
+            return estimates.iter().map(ToString::to_string).collect();
+        }
         if let Self::Gone { why, .. } = self
             && let NoSuccessor::Closed(error) = &**why
         {
@@ -193,7 +204,8 @@ impl Classify for mirror::Error {
             Self::Object { source, .. } => source.classify(),
             Self::Store(error) => error.classify(),
             Self::Damaged { .. } => (Code::Defect, one("run the same command with --rehash: it replaces what is damaged")),
-            Self::Forms { .. } => (Code::Usage, one("mirror to another store, or use the release of qsync that wrote its store.json")),
+            Self::Forms { .. } => (Code::Usage, one("add a source with frames (chunks/) with --from, or mirror to a store with forms=raw")),
+            Self::Chunk { .. } => (Code::Defect, one("tell the publisher, and mirror another snapshot")),
             Self::Lost { .. } => (Code::LostRace, one("run the same command again: it goes on from the new head")),
             Self::Interrupted => (Code::Interrupted, Vec::new()),
         }
@@ -211,5 +223,25 @@ impl Classify for ServeError {
             Self::Listen { .. } => (Code::Io, one("name another address with --listen")),
             Self::Serve(_) => (Code::Io, Vec::new()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::exit::Failure;
+
+    // AW-02
+    #[test]
+    fn money_that_nobody_agreed_to_is_refused_with_the_command_that_continues() {
+        let (key, lines) = ("chunks/aa".to_owned(), vec!["s3://b: not asked, because it costs money".to_owned()]);
+        let refused = Failure::from(restore::Error::Sources(Exhausted::NoConsent { key: key.clone(), lines: lines.clone() }));
+        assert_eq!((refused.code, refused.exit() as u8), (Code::CostNotAccepted, 12));
+        assert!(refused.hints[0].contains("--accept-cost") && refused.hints[0].contains("--max-cost"), "{:?}", refused.hints);
+        let capped = Exhausted::Cap { key, spent_micro_usd: 1_990_000, cap_micro_usd: 2_000_000, lines };
+        let capped = Failure::from(restore::Error::Sources(capped));
+        assert_eq!((capped.code, capped.exit() as u8), (Code::CostLimit, 12));
+        assert!(capped.messages[1].contains("$2.0000") && capped.messages[1].contains("$1.9900"), "{:?}", capped.messages);
+        assert!(capped.hints[0].contains("--max-cost") && capped.hints[0].contains("goes on"), "{:?}", capped.hints);
     }
 }

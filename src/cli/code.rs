@@ -16,7 +16,7 @@ pub enum Exit {
     NotFound = 10,
     /// Another qsync works on it.
     Locked = 11,
-    /// Credentials are missing or do not suffice.
+    /// Credentials are missing or do not suffice, or what it costs was not agreed to.
     Denied = 12,
     /// Something does not match its hash, its signature or the format.
     Verification = 13,
@@ -137,6 +137,10 @@ codes! {
     Contended = "contended" => Locked,
     /// A store refuses this user.
     Denied = "denied" => Denied,
+    /// Only sources that cost money are left, and nobody agreed to pay.
+    CostNotAccepted = "cost-not-accepted" => Denied,
+    /// Going on could cost more than was agreed.
+    CostLimit = "cost-limit" => Denied,
     /// A manifest, list or chunk breaks the format or does not match its hash.
     Defect = "defect" => Verification,
     /// Files on disk do not match their manifest.
@@ -189,6 +193,18 @@ codes! {
     FromFuture = "from-future" => Trust,
     /// A store holds another repository.
     OtherRepo = "other-repo" => Trust,
+    /// A store holds chunks in other forms than were asked for.
+    OtherForms = "other-forms" => Usage,
+    /// There is no such bucket.
+    NoSuchStore = "no-such-store" => NotFound,
+    /// A store needs credentials and there are none.
+    CredentialsMissing = "credentials-missing" => Denied,
+    /// A store does not accept the credentials.
+    CredentialsWrong = "credentials-wrong" => Denied,
+    /// The credentials have expired.
+    CredentialsExpired = "credentials-expired" => Denied,
+    /// A store does not accept the credentials because this machine's clock differs from its own.
+    CredentialsClock = "credentials-clock" => Denied,
     /// A store that should be empty holds a repository.
     StoreInUse = "store-in-use" => Target,
     /// The signed root has expired.

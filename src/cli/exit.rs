@@ -127,11 +127,13 @@ impl Classify for store::Error {
     fn classify(&self) -> (Code, Vec<String>) {
         match self.kind {
             ErrorKind::NotFound => (Code::NotFound, one("check the address of the store and the name of the channel")),
-            ErrorKind::Denied => (Code::Denied, one("check that this user may read or write the store")),
+            ErrorKind::NoSuchStore => (Code::NoSuchStore, one("check the name of the bucket, and endpoint=… if it is not of AWS")),
+            ErrorKind::Denied => (Code::Denied, denied(&self.store)),
+            ErrorKind::Credentials(fault) => (named(fault.code()), one(fault.hint())),
             ErrorKind::TooLarge | ErrorKind::Conflict => {
                 (Code::Defect, one("the store is damaged or serves something else: name another with --from"))
             }
-            ErrorKind::Interrupted | ErrorKind::Unreachable | ErrorKind::Unavailable { .. } => {
+            ErrorKind::Interrupted | ErrorKind::TooSlow | ErrorKind::Unreachable | ErrorKind::Unavailable { .. } => {
                 (Code::Network, one("run the same command again later, or add another source with --from"))
             }
             ErrorKind::BadAnswer => (Code::BadAnswer, one("check the address: a proxy, a login page or another server may answer there")),
@@ -139,6 +141,15 @@ impl Classify for store::Error {
             ErrorKind::Io => (Code::Io, Vec::new()),
         }
     }
+}
+
+/// What to do when a store refuses this user.
+fn denied(store: &str) -> Vec<String> {
+    let mut hints = one("check that this user may read or write the store");
+    if store.starts_with("s3://") {
+        hints.push("if the readers of the bucket pay, add requester_pays=true to its URL".to_owned());
+    }
+    hints
 }
 
 impl Classify for catalog::Error {
@@ -161,7 +172,7 @@ impl Classify for catalog::StateError {
 }
 
 /// The code of that name. A name that the table lacks is a mistake that the tests below find.
-fn named(name: &str) -> Code {
+pub(super) fn named(name: &str) -> Code {
     Code::named(name).unwrap_or(Code::Error)
 }
 
@@ -270,12 +281,13 @@ mod tests {
             include_str!("../catalog/error.rs"),
             include_str!("../catalog/state_dir.rs"),
             include_str!("../trust/refusal.rs"),
+            include_str!("../types/credential_fault.rs"),
             include_str!("../disk/error.rs"),
         ];
         for source in sources {
-            let body = source.split("fn code(&self)").nth(1).unwrap().split("\n    }\n").next().unwrap();
+            let body = source.split("fn code(").nth(1).unwrap().split("\n    }\n").next().unwrap();
             let names: Vec<_> = body.split("=> \"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
-            assert!(names.len() > 5, "{names:?}");
+            assert!(names.len() > 3, "{names:?}");
             // What a store says and what ended early have codes of their own.
             for name in names.iter().filter(|name| !["store", "internal", "stopped"].contains(name)) {
                 assert!(Code::named(name).is_some(), "{name} is not in the table");

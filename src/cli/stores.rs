@@ -87,11 +87,11 @@ pub(crate) fn locate(word: &str, config: &Config) -> Result<StoreUrl, Failure> {
     }
     let Some(url) = config.store_url(word) else { return Err(no_such_store(word, config)) };
     match url.parse()? {
-        StoreUrl::Local(path) if path.is_relative() => {
+        StoreUrl::Local(path, _) if path.is_relative() => {
             let message = format!("the store {word} of the configuration has a relative path: {}", path.display());
             Err(Failure::new(Code::Config, message).hint("write the whole path, so that it does not depend on the working directory"))
         }
-        located @ (StoreUrl::Local(_) | StoreUrl::Http(_)) => Ok(located),
+        located @ (StoreUrl::Local(..) | StoreUrl::Http(_) | StoreUrl::S3(_)) => Ok(located),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Values as they are written on the command line and in the configuration, parsed once.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, num::NonZeroU64, str::FromStr, time::Duration};
 
 use bytesize::ByteSize;
 use serde::{Deserialize, Deserializer, de::Error as _};
@@ -76,6 +76,39 @@ impl FromStr for Span {
     }
 }
 
+/// An amount of US dollars such as `2.50`, in millionths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Dollars(pub(crate) u64);
+
+impl FromStr for Dollars {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || "an amount in US dollars is written 0.50 or 12, with at most six digits after the point".to_owned();
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+        let is_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        if whole.is_empty() || fraction.len() > 6 || !is_digits(whole) || !is_digits(fraction) || text.ends_with('.') {
+            return Err(wrong());
+        }
+        let micro: u64 = format!("{fraction:0<6}").parse().map_err(|_| wrong())?;
+        let dollars: u64 = whole.parse().map_err(|_| wrong())?;
+        dollars.checked_mul(1_000_000).and_then(|all| all.checked_add(micro)).map(Self).ok_or_else(wrong)
+    }
+}
+
+/// Bytes a second, written as a size such as `20MiB`; at least one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rate(pub(crate) NonZeroU64);
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bytes: ByteSize = text.parse()?;
+        NonZeroU64::new(bytes.as_u64()).map(Self).ok_or_else(|| "it must be at least a byte a second".to_owned())
+    }
+}
+
 /// A chunk size such as `1MiB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ChunkSizeArg(pub(crate) ChunkSize);
@@ -133,6 +166,10 @@ mod tests {
         assert_eq!("1MiB".parse(), Ok(ChunkSizeArg(ChunkSize::DEFAULT)));
         for bad in ["1MB", "0", "3MiB", "32MiB"] {
             assert!(bad.parse::<ChunkSizeArg>().is_err(), "{bad}");
+        }
+        assert_eq!("20MiB".parse::<Rate>().map(|rate| rate.0.get()), Ok(20 << 20));
+        for bad in ["0", "0MiB", "fast"] {
+            assert!(bad.parse::<Rate>().is_err(), "{bad}");
         }
         for bad in ["7", "0s", "soon"] {
             assert!(bad.parse::<Span>().is_err(), "{bad}");

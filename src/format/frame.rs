@@ -90,6 +90,14 @@ impl Encoder {
         Ok(Self { context, level, sample: Vec::new() })
     }
 
+    /// An encoder like the one of that name, whose frames are equal if it has the same name. `None` when the name tells no level of the format.
+    #[must_use]
+    pub fn like(name: &str) -> Option<Self> {
+        let (_, settings) = name.rsplit_once('/')?;
+        let level = settings.split_once('+').map_or(settings, |(level, _)| level);
+        Self::new(level.parse().ok()?).ok()
+    }
+
     /// Replaces what is in `into` by the frame of `raw`, a chunk of at least one byte. At the fast levels a chunk that does not shrink
     /// becomes raw blocks. Allocates only when `into` has not held a frame of such a chunk before.
     ///

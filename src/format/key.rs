@@ -1,6 +1,6 @@
 //! Where the objects of the format lie in a store, and how long each may be (docs/format.md, 2.1).
 
-use crate::types::{ChannelName, ChunkSize, Hash, ObjectKey};
+use crate::types::{ChannelName, ChunkSize, Form, Hash, ObjectKey};
 
 use super::row;
 
@@ -31,6 +31,16 @@ pub fn chunk(frame: &Hash) -> ObjectKey {
 #[must_use]
 pub fn raw(raw: &Hash) -> ObjectKey {
     fanned_out("raw", raw)
+}
+
+/// The form in which the object of this key holds a chunk; `None` when it is no chunk.
+#[must_use]
+pub fn form_of(object: &ObjectKey) -> Option<Form> {
+    match object.as_str().split_once('/') {
+        Some(("chunks", _)) => Some(Form::Zstd),
+        Some(("raw", _)) => Some(Form::Raw),
+        _ => None,
+    }
 }
 
 /// The key of a segment of a chunk list.
@@ -89,6 +99,7 @@ mod tests {
         assert_eq!(raw(&hash).as_str(), format!("raw/{aa}/{text}"));
         assert_eq!(list(&hash).as_str(), format!("lists/{aa}/{text}"));
         assert_eq!(manifest(&hash).as_str(), format!("manifests/{text}"));
+        assert_eq!((form_of(&chunk(&hash)), form_of(&raw(&hash)), form_of(&list(&hash))), (Some(Form::Zstd), Some(Form::Raw), None));
         assert_eq!(root(7).as_str(), "root/7.json");
         assert_eq!((store_info().as_str(), index().as_str()), ("store.json", "index.json"));
     }

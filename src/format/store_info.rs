@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{json, key};
-use crate::types::Hash;
+use crate::types::{Form, Forms, Hash};
 
 const FORMAT: &str = "qsync-store/1";
 
@@ -15,19 +15,9 @@ pub struct StoreInfo {
     /// The repository whose channels it holds.
     pub repo: Hash,
     /// How its chunks are stored.
-    pub forms: Vec<Form>,
+    forms: Vec<Form>,
     /// How it replaces objects.
     pub cas: Cas,
-}
-
-/// How chunks are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Form {
-    /// As zstd frames, below `chunks/`.
-    Zstd,
-    /// As they are, below `raw/`.
-    Raw,
 }
 
 /// How a store compares versions when it replaces an object.
@@ -38,7 +28,7 @@ pub enum Cas {
     Quoted,
     /// Entity tags without quotes.
     Bare,
-    /// Not at all over the network: a store of one machine, which locks.
+    /// Not at all over the network: a store of one machine, which locks, or one that only one publisher may write to.
     None,
 }
 
@@ -57,10 +47,16 @@ pub enum Error {
 }
 
 impl StoreInfo {
-    /// A store of this repository that holds zstd frames.
+    /// A store of this repository that holds chunks in these forms.
     #[must_use]
-    pub fn new(repo: Hash, cas: Cas) -> Self {
-        Self { format: FORMAT.to_owned(), repo, forms: vec![Form::Zstd], cas }
+    pub fn new(repo: Hash, forms: Forms, cas: Cas) -> Self {
+        Self { format: FORMAT.to_owned(), repo, forms: forms.iter().collect(), cas }
+    }
+
+    /// The forms that it holds. A store that names none is taken for one of frames, as readers take it.
+    #[must_use]
+    pub fn forms(&self) -> Forms {
+        Forms::of(&self.forms).unwrap_or(Forms::Zstd)
     }
 
     /// Reads a `store.json`.
@@ -85,9 +81,12 @@ mod tests {
 
     #[test]
     fn reads_what_it_writes_and_nothing_newer() {
-        let value = StoreInfo::new(Hash::of(b"repo"), Cas::Quoted);
-        let bytes = value.to_bytes();
-        assert_eq!(StoreInfo::from_bytes(&bytes).unwrap(), value);
+        for forms in [Forms::Zstd, Forms::Raw, Forms::Both] {
+            let value = StoreInfo::new(Hash::of(b"repo"), forms, Cas::Quoted);
+            let read = StoreInfo::from_bytes(&value.to_bytes()).unwrap();
+            assert_eq!((&read, read.forms()), (&value, forms));
+        }
+        let bytes = StoreInfo::new(Hash::of(b"repo"), Forms::Zstd, Cas::Quoted).to_bytes();
         let newer = String::from_utf8(bytes).unwrap().replace("/1\"", "/2\"");
         assert!(matches!(StoreInfo::from_bytes(newer.as_bytes()), Err(Error::OtherFormat { found }) if found.ends_with("/2")));
         assert!(matches!(StoreInfo::from_bytes(b"<html>"), Err(Error::Json(_))));

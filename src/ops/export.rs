@@ -20,7 +20,7 @@ use crate::{
         tar::{self, Content},
     },
     progress::{Event, Phase, Progress, Stop},
-    sources::{Exhausted, RowsError, Sources},
+    sources::{Exhausted, Report, RowsError, Sources},
     types::{ChannelName, Hash, RelPath},
 };
 
@@ -42,6 +42,8 @@ pub struct Summary {
     pub files: u64,
     /// Length of the tar, bytes.
     pub tar_bytes: u64,
+    /// What came from each source: lists and chunks.
+    pub sources: Vec<Report>,
     /// How long it took.
     pub seconds: f64,
 }
@@ -106,6 +108,7 @@ pub async fn export(
         height: manifest.about().height,
         files: manifest.totals().files,
         tar_bytes: tar::total_bytes(manifest),
+        sources: sources.reports(),
         seconds: started.elapsed().as_secs_f64(),
     })
 }

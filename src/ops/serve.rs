@@ -17,6 +17,7 @@ use axum::{
     http::{HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
+    serve::ListenerExt as _,
 };
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -74,6 +75,8 @@ pub async fn serve(
     let listener = TcpListener::bind(listen).await.map_err(failed)?;
     listening(listener.local_addr().map_err(failed)?);
     let stopped = stop.clone();
+    // The headers of a small object and its body are two packets: without this the second waits for the first to be acknowledged.
+    let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
     let served = axum::serve(listener, router(fs, dir)).with_graceful_shutdown(async move { stopped.wait().await });
     tokio::select! {
         ended = served.into_future() => ended.map_err(ServeError::Serve),

@@ -1,10 +1,10 @@
-//! Buffers for frames, which travel from the thread that makes a frame to the stores and back.
+//! Buffers for frames and chunks, which travel from the thread that fills them to the stores and back.
 
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
-/// Buffers that are free. Clones share them. There are never more than frames were under way at once.
+/// Buffers that are free. Clones share them. There are never more than were under way at once.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
 

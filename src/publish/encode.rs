@@ -19,7 +19,7 @@ use crate::{
         frame::{Decoder, Encoder},
         row::{Row, Stored},
     },
-    types::Hash,
+    types::{Form, Hash},
 };
 
 /// One chunk to be read.
@@ -38,11 +38,13 @@ pub(super) struct EncodedChunk {
     pub(super) row: Row,
     pub(super) value: SubtreeValue,
     pub(super) upload: Upload,
+    /// The chunk as it is, where a store holds that form and may lack it.
+    pub(super) raw: Option<Bytes>,
     /// Whether the heads of all stores name it already.
     pub(super) is_reused: bool,
 }
 
-/// What the stores still need of a chunk.
+/// What the stores still need of a chunk; those that hold it as it is get it beside the frame.
 #[derive(Debug)]
 pub(super) enum Upload {
     /// Nothing.
@@ -72,17 +74,20 @@ pub(super) struct ChunkEncoder {
     decoder: Decoder,
     raw: Vec<u8>,
     check: Vec<u8>,
-    frames: Buffers,
+    buffers: Buffers,
     all: StoreSet,
+    /// Whether a store holds chunks as they are.
+    keeps_raw: bool,
     /// Whether what the stores have is put to them all the same, to prove it.
     proving: bool,
 }
 
 impl ChunkEncoder {
-    pub(super) fn new(level: i32, targets: &Targets, frames: Buffers) -> Result<Self, Error> {
+    pub(super) fn new(level: i32, targets: &Targets, buffers: Buffers) -> Result<Self, Error> {
         let encoder = Encoder::new(level).map_err(Error::Encode)?;
         let (all, proving) = (targets.alive(), !targets.lacking(targets.all()).is_empty());
-        Ok(Self { encoder, decoder: Decoder::new(), raw: Vec::new(), check: Vec::new(), frames, all, proving })
+        let keeps_raw = !targets.holding(Form::Raw).is_empty();
+        Ok(Self { encoder, decoder: Decoder::new(), raw: Vec::new(), check: Vec::new(), buffers, all, keeps_raw, proving })
     }
 
     pub(super) fn encode(&mut self, job: Job) -> Result<EncodedChunk, Error> {
@@ -94,7 +99,14 @@ impl ChunkEncoder {
                 (row, file_hash::subtree_of_hashed(shape, job.index, &self.raw, row.raw), upload, is_reused)
             }
         };
-        Ok(EncodedChunk { file: job.file, index: job.index, row, value, upload, is_reused })
+        let raw = (self.keeps_raw && !matches!(upload, Upload::None)).then(|| self.lend_raw());
+        Ok(EncodedChunk { file: job.file, index: job.index, row, value, upload, raw, is_reused })
+    }
+
+    /// The chunk that was read, without a copy.
+    fn lend_raw(&mut self) -> Bytes {
+        let raw = std::mem::replace(&mut self.raw, self.buffers.take());
+        self.buffers.lend(raw)
     }
 
     fn store(&mut self, job: &Job) -> Result<(Row, Upload, bool), Error> {
@@ -128,7 +140,7 @@ impl ChunkEncoder {
     /// Compresses the chunk, and decodes the frame once: a bad core or memory must not publish. The chunk's hash is that of what came out of
     /// the frame, so that no frame is published under a hash that it does not decode to.
     fn make_frame(&mut self) -> Result<(Row, Bytes), Error> {
-        let mut frame = self.frames.take();
+        let mut frame = self.buffers.take();
         self.encoder.encode(&self.raw, &mut frame).map_err(Error::Encode)?;
         self.decoder.decode(&frame, self.raw.len() as u32, &mut self.check).map_err(Error::Encode)?;
         if self.check != self.raw {
@@ -136,6 +148,6 @@ impl ChunkEncoder {
         }
         let bytes = u32::try_from(frame.len()).expect("a frame of a chunk is shorter than 4 GiB");
         let row = Row { raw: Hash::of(&self.check), stored: Stored::Frame { hash: Hash::of(&frame), bytes } };
-        Ok((row, self.frames.lend(frame)))
+        Ok((row, self.buffers.lend(frame)))
     }
 }

@@ -10,8 +10,9 @@ use crate::{
     },
     format::{head::Head, key},
     progress::{Event, Phase, Progress, in_one_line},
-    store::{self, DynReadStore, DynWriteStore, ErrorKind, Swap},
+    store::{self, DynReadStore, DynWriteStore, ErrorKind, Exclusion, Swap},
     trust::Verified,
+    types::Forms,
 };
 
 /// How long a snapshot stays fetchable after the last head that named it.
@@ -36,7 +37,10 @@ impl Heads {
         let mut heads = Self { publisher, by_store: vec![None; options.stores.len()], last_seen };
         for index in targets.alive().iter() {
             match heads.open_store(options, &options.stores[index]).await {
-                Ok(head) => heads.by_store[index] = Some(head),
+                Ok((head, forms)) => {
+                    heads.by_store[index] = Some(head);
+                    targets.get(index).describe(forms);
+                }
                 Err(catalog::Error::Store(error)) => targets.get(index).fail(error),
                 Err(error) => return Err(error.into()),
             }
@@ -45,16 +49,18 @@ impl Heads {
         Ok(heads)
     }
 
-    async fn open_store(&self, options: &Options, store: &DynWriteStore) -> Result<StoreHead, catalog::Error> {
+    async fn open_store(&self, options: &Options, store: &DynWriteStore) -> Result<(StoreHead, Forms), catalog::Error> {
         if !options.dry_run {
             catalog::prepare_store(store, self.publisher.chain()).await?;
+            warn_of_one_writer(options, store).await?;
         }
+        let forms = catalog::forms_of(store).await?;
         let head = catalog::read_head(store, self.publisher.chain(), &options.channel).await?;
         if let Some(reason) = &head.unusable {
             let text = format!("{}: the head that is there does not count and is replaced: {reason}", store.name());
             options.progress.event(Event::Warning { text });
         }
-        Ok(head)
+        Ok((head, forms))
     }
 
     /// The head with the highest number: what the next one follows.
@@ -156,6 +162,17 @@ impl Heads {
         Ok(self.publisher.sign(&head, options.now)?)
     }
 
+    /// Tells the caches before the stores of the new head. They find out by themselves within a minute: failing to is a warning.
+    pub(super) async fn announce(&self, options: &Options, targets: &Targets) {
+        for index in targets.alive().iter() {
+            if let Err(error) = targets.get(index).store.announce().await {
+                let text =
+                    format!("the new head is live, but its CDN shows it up to a minute later: {}: {}", error.store, error.one_line());
+                options.progress.event(Event::Warning { text });
+            }
+        }
+    }
+
     /// Names the channel in every store's index. The index is a hint: failing to write it is a warning.
     pub(super) async fn update_index(&self, options: &Options, targets: &Targets) {
         for index in targets.alive().iter() {
@@ -170,6 +187,18 @@ impl Heads {
 
 fn lost(options: &Options, store: &DynWriteStore) -> Error {
     Error::Lost { channel: options.channel.clone(), store: store.name().to_owned() }
+}
+
+/// A store that cannot keep two publishers apart is still of use to one.
+async fn warn_of_one_writer(options: &Options, store: &DynWriteStore) -> Result<(), catalog::Error> {
+    if store.exclusion().await? == Exclusion::None {
+        let text = format!(
+            "{} ignores If-Match and If-None-Match, so that two publishers could overwrite each other's heads: only this one may write to it",
+            store.name()
+        );
+        options.progress.event(Event::Warning { text });
+    }
+    Ok(())
 }
 
 /// A store that does not answer fails here, so that the others go on without it.

@@ -53,7 +53,8 @@ pub async fn run(options: Options) -> Result<Summary, Error> {
     if !options.dry_run {
         // 8. Sign one head and advance every store to it, the deciding one first.
         summary.seq = Some(ready.heads.advance(&options, &ready.targets, &ready.chosen).await?);
-        // 9. The index, and what the next run need not read.
+        // 9. Caches are told; the index, and what the next run need not read.
+        ready.heads.announce(&options, &ready.targets).await;
         ready.heads.update_index(&options, &ready.targets).await;
         unchanged::remember(&options, &ready.source.scan, ready.chosen.id()).await;
     }

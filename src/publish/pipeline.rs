@@ -33,7 +33,7 @@ use crate::{
     },
     fs::Fs,
     progress::{Event, Phase, Progress},
-    types::{ChunkSize, Hash, RelPath},
+    types::{ChunkSize, Form, Hash, RelPath},
 };
 
 /// Chunks between two stages.
@@ -54,7 +54,7 @@ pub(super) struct Context {
     pub(super) chunk_size: ChunkSize,
     pub(super) level: i32,
     pub(super) threads: usize,
-    pub(super) frames: Buffers,
+    pub(super) buffers: Buffers,
     pub(super) progress: Arc<dyn Progress>,
 }
 
@@ -113,7 +113,7 @@ pub(super) async fn publish_chunks(
         chunk_size: options.chunk_size,
         level: options.level,
         threads: options.threads.clamp(1, MAX_THREADS),
-        frames: Buffers::default(),
+        buffers: Buffers::default(),
         progress: Arc::clone(&options.progress),
     };
     run(&Arc::new(context), scan).await
@@ -170,7 +170,7 @@ async fn open(context: &Context, scan: &Scan, position: usize, file: &ScannedFil
 
 fn encode_all(context: &Context, jobs: &Receiver<Job>, encoded: &Sender<EncodedChunk>) -> Result<(), Error> {
     let _last_out = Closing(jobs);
-    let mut encoder = ChunkEncoder::new(context.level, &context.targets, context.frames.clone())?;
+    let mut encoder = ChunkEncoder::new(context.level, &context.targets, context.buffers.clone())?;
     while let Ok(job) = jobs.recv_blocking() {
         if encoded.send_blocking(encoder.encode(job)?).is_err() {
             break;
@@ -181,8 +181,8 @@ fn encode_all(context: &Context, jobs: &Receiver<Job>, encoded: &Sender<EncodedC
 
 async fn put_all(context: Arc<Context>, encoded: Receiver<EncodedChunk>, stored: Sender<StoredChunk>) -> Result<(), Error> {
     let _last_out = Closing(&encoded);
-    while let Ok(EncodedChunk { file, index, row: planned, value, upload, is_reused }) = encoded.recv().await {
-        let row = put(&context.targets, planned, upload).await?;
+    while let Ok(EncodedChunk { file, index, row: planned, value, upload, raw, is_reused }) = encoded.recv().await {
+        let row = put(&context.targets, planned, upload, raw.as_ref()).await?;
         let is_reused = is_reused && row == planned;
         if stored.send(StoredChunk { file, index, row, value, is_reused }).await.is_err() {
             break;
@@ -202,30 +202,37 @@ impl<T> Drop for Closing<'_, T> {
 }
 
 /// Gives the stores what they need of a chunk; gives back the row that counts.
-async fn put(targets: &Targets, row: Row, upload: Upload) -> Result<Row, Error> {
+async fn put(targets: &Targets, row: Row, upload: Upload, raw: Option<&Bytes>) -> Result<Row, Error> {
     match upload {
-        Upload::None => {
-            targets.reuse_frame(&row);
-            Ok(row)
-        }
-        Upload::Frame { to, bytes } => put_frame(targets, to, row, &bytes).await,
+        Upload::None => targets.reuse_chunk(&row),
+        Upload::Frame { to, bytes } => put_chunk(targets, to, row, Some(&bytes), raw).await?,
+        Upload::Copy { to, .. } if to.and(targets.holding(Form::Zstd)).is_empty() => put_chunk(targets, to, row, None, raw).await?,
         Upload::Copy { from, to, instead } => match fetch_frame(targets, from, row).await {
-            Some(bytes) => put_frame(targets, to, row, &bytes).await,
-            None => put_frame(targets, targets.all(), instead.0, &instead.1).await,
+            Some(bytes) => put_chunk(targets, to, row, Some(&bytes), raw).await?,
+            None => {
+                put_chunk(targets, targets.all(), instead.0, Some(&instead.1), raw).await?;
+                return Ok(instead.0);
+            }
         },
-    }
-}
-
-async fn put_frame(targets: &Targets, to: StoreSet, row: Row, bytes: &Bytes) -> Result<Row, Error> {
-    if let Stored::Frame { hash, .. } = row.stored {
-        targets.put(to, &key::chunk(&hash), bytes).await?;
     }
     Ok(row)
 }
 
+/// Puts a chunk in the forms that each store holds.
+async fn put_chunk(targets: &Targets, to: StoreSet, row: Row, frame: Option<&Bytes>, raw: Option<&Bytes>) -> Result<(), Error> {
+    let Stored::Frame { hash, .. } = row.stored else { return Ok(()) };
+    if let Some(frame) = frame {
+        targets.put(to.and(targets.holding(Form::Zstd)), &key::chunk(&hash), frame).await?;
+    }
+    if let Some(raw) = raw {
+        targets.put(to.and(targets.holding(Form::Raw)), &key::raw(&row.raw), raw).await?;
+    }
+    Ok(())
+}
+
 async fn fetch_frame(targets: &Targets, from: StoreSet, row: Row) -> Option<Bytes> {
     let Stored::Frame { hash, bytes } = row.stored else { return None };
-    targets.read(from, &key::chunk(&hash), u64::from(bytes), hash).await
+    targets.read(from.and(targets.holding(Form::Zstd)), &key::chunk(&hash), u64::from(bytes), hash).await
 }
 
 /// Puts rows together to files and their lists to the stores.

@@ -43,6 +43,12 @@ impl StoreSet {
         Self(self.0 | other.0)
     }
 
+    /// Those in both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// Whether `index` is in it.
     #[must_use]
     pub fn contains(self, index: usize) -> bool {

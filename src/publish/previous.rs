@@ -161,7 +161,7 @@ impl PreviousSnapshot {
             let rows = self.rows(file, segment_of(index).0, targets, gone).await?;
             self.check_lists(file, segment_of(index).0, gone)?;
             for row in rows {
-                targets.reuse_frame(&row);
+                targets.reuse_chunk(&row);
                 sums.frame_bytes += u64::from(row.frame_bytes());
                 sums.hole_bytes += if row.is_hole() { u64::from(shape.raw_len(index)) } else { 0 };
                 index += 1;

@@ -32,7 +32,7 @@ async fn check_one(targets: &Targets, index: usize, chosen: &Chosen) -> Result<(
     for object in target.sample().objects() {
         check_object(&target.store, object, key::MANIFEST_MAX_BYTES).await?;
     }
-    for object in targets.reused().objects() {
+    for object in targets.reused().objects().filter(|object| target.holds(object)) {
         check_object(&target.store, object, key::MANIFEST_MAX_BYTES).await.map_err(lost_since)?;
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! The stores of a run: each goes on alone when another fails.
 
 use std::sync::{
-    Arc, Mutex,
+    Arc, Mutex, OnceLock,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -15,7 +15,7 @@ use crate::{
         row::{Row, Stored},
     },
     store::{self, DynWriteStore, Put},
-    types::{Hash, ObjectKey},
+    types::{Form, Forms, Hash, ObjectKey},
 };
 
 /// All stores of a run.
@@ -48,6 +48,8 @@ pub(super) struct Target {
     bytes: AtomicU64,
     failure: Mutex<Option<Arc<store::Error>>>,
     sample: Mutex<Sample>,
+    /// Known once its description was read.
+    forms: OnceLock<Forms>,
 }
 
 impl Targets {
@@ -65,6 +67,7 @@ impl Targets {
             bytes: AtomicU64::new(0),
             failure: Mutex::new(None),
             sample: Mutex::default(),
+            forms: OnceLock::new(),
         };
         let unopened = unopened.iter().map(line).collect();
         Ok(Self { list: stores.iter().map(target).collect(), writing, reused: Mutex::default(), unopened })
@@ -88,11 +91,21 @@ impl Targets {
         self.reused.lock().expect("no holder of this lock panics").add(key);
     }
 
-    /// Notes the frame of a row that is put nowhere.
-    pub(super) fn reuse_frame(&self, row: &Row) {
-        if let Stored::Frame { hash, .. } = row.stored {
+    /// Notes the chunk of a row that is put nowhere.
+    pub(super) fn reuse_chunk(&self, row: &Row) {
+        let Stored::Frame { hash, .. } = row.stored else { return };
+        if !self.holding(Form::Zstd).is_empty() {
             self.reuse(&key::chunk(&hash));
         }
+        if !self.holding(Form::Raw).is_empty() {
+            self.reuse(&key::raw(&row.raw));
+        }
+    }
+
+    /// The stores that hold chunks in this form.
+    pub(super) fn holding(&self, form: Form) -> StoreSet {
+        let holding = self.list.iter().enumerate().filter(|(_, target)| target.forms().contains(form));
+        holding.fold(StoreSet::EMPTY, |set, (index, _)| set.with(StoreSet::only(index)))
     }
 
     /// Some of the objects that were put nowhere.
@@ -129,14 +142,13 @@ impl Targets {
     }
 
     async fn put_as(&self, writing: Writing, to: StoreSet, key: &ObjectKey, bytes: &Bytes) -> Result<(), Error> {
-        for index in to.iter().filter(|&index| !self.list[index].has_failed()) {
-            let target = &self.list[index];
-            match put_one(writing, target, key, bytes).await {
-                Ok(Proved::Created | Proved::Replaced) => target.count(key, bytes.len()),
-                Ok(Proved::Existed) => {}
-                Err(error) => target.fail(error),
-            }
-        }
+        let alive = to.iter().map(|index| &self.list[index]).filter(|target| !target.has_failed());
+        let puts = alive.map(async |target| match put_one(writing, target, key, bytes).await {
+            Ok(Proved::Created | Proved::Replaced) => target.count(key, bytes.len()),
+            Ok(Proved::Existed) => {}
+            Err(error) => target.fail(error),
+        });
+        futures::future::join_all(puts).await;
         self.any_alive()
     }
 
@@ -197,6 +209,21 @@ fn line(error: &store::Error) -> String {
 }
 
 impl Target {
+    /// Notes the forms in which the store holds chunks.
+    pub(super) fn describe(&self, forms: Forms) {
+        // Said once in a run; a second time would say the same.
+        let _ = self.forms.set(forms);
+    }
+
+    fn forms(&self) -> Forms {
+        self.forms.get().copied().unwrap_or_else(|| self.store.forms().when_new())
+    }
+
+    /// Whether the store holds objects like this one at all.
+    pub(super) fn holds(&self, object: &ObjectKey) -> bool {
+        key::form_of(object).is_none_or(|form| self.forms().contains(form))
+    }
+
     pub(super) fn fail(&self, error: store::Error) {
         self.failure.lock().expect("no holder of this lock panics").get_or_insert_with(|| Arc::new(error));
     }

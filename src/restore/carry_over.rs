@@ -46,7 +46,11 @@ pub(super) async fn carry_over(options: &Arc<Options>, lists: &Lists, old: &Snap
 fn are_gone(lost: &Exhausted) -> bool {
     match lost {
         Exhausted::Missing { .. } | Exhausted::Wrong { .. } => true,
-        Exhausted::Unreadable { .. } | Exhausted::Silent { .. } => false,
+        Exhausted::Unreadable { .. }
+        | Exhausted::Silent { .. }
+        | Exhausted::Refused { .. }
+        | Exhausted::NoConsent { .. }
+        | Exhausted::Cap { .. } => false,
     }
 }
 

@@ -8,7 +8,7 @@ use super::successor::NoSuccessor;
 use crate::{
     catalog, disk,
     format::{list::ListError, manifest::ManifestError},
-    sources::Exhausted,
+    sources::{Estimate, Exhausted, usd},
     types::{ChannelName, Hash, RelPath, When},
 };
 
@@ -101,6 +101,12 @@ pub enum Error {
         /// What was asked for.
         asked: When,
     },
+    /// Only sources that cost money are there, and nobody agreed to pay.
+    #[error("only sources that cost money are there: up to {}", usd(dearest(estimates)))]
+    CostNotAccepted {
+        /// What each could cost.
+        estimates: Vec<Estimate>,
+    },
     /// Somebody asked the run to stop.
     #[error("stopped; everything verified so far is kept")]
     Interrupted,
@@ -115,6 +121,10 @@ impl Error {
         let missing = matches!(self, Self::Chunks { missing: 1.., .. } | Self::Sources(Exhausted::Missing { .. }));
         if missing { Self::Incomplete { snapshot: *snapshot, source: Box::new(self) } } else { self }
     }
+}
+
+fn dearest(estimates: &[Estimate]) -> u64 {
+    estimates.iter().map(|estimate| estimate.internet_micro_usd).max().unwrap_or(0)
 }
 
 fn height_text(height: Option<u64>) -> String {

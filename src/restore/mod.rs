@@ -6,6 +6,7 @@
 
 mod build;
 mod carry_over;
+mod cost;
 mod error;
 mod finish;
 mod found;
@@ -22,11 +23,7 @@ mod successor;
 mod survey;
 pub mod verify;
 
-use std::{
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use serde::Serialize;
 use tokio::sync::OnceCell;
@@ -43,7 +40,7 @@ use crate::{
     disk,
     fs::Fs,
     progress::{Progress, Stop},
-    sources::{self, Report, Sources, forms},
+    sources::{Estimate, ReadFrom, Report, Settings, Sources, forms},
     store::DynReadStore,
     types::{ChannelName, Hash, Timestamp, When},
 };
@@ -89,13 +86,17 @@ async fn restore(options: &Arc<Options>, state: &StateDir, engine: &OnceCell<Arc
     }
     // 3. Refuse before the first data byte: target not empty or in use, no space.
     place.check(options, &snapshot, &local).await?;
+    let stores = until_stopped(options, async { Ok(forms::with_forms(&options.sources).await) }).await?;
+    let costs = cost::estimates(&stores, &snapshot, &local).await?;
     if options.dry_run {
         let most_to_fetch_bytes = Some(local.most_to_fetch(&snapshot.manifest).await?);
-        return Ok(Summary { most_to_fetch_bytes, ..told(&snapshot, Outcome::DryRun) });
+        return Ok(Summary { most_to_fetch_bytes, costs, ..told(&snapshot, Outcome::DryRun) });
     }
+    let settings = cost::agreed(options, &stores, &costs)?;
     let incomplete = |error: Error| error.or_incomplete(&snapshot.id());
     // 4. Pin: a later run continues this snapshot.
-    let sources = until_stopped(options, async { Ok(engine.get_or_init(|| open_engine(options)).await) }).await?;
+    // What a source did counts to the end of the run, whatever snapshot it works on.
+    let sources = engine.get_or_init(async || Arc::new(Sources::new(stores, settings, Arc::clone(&options.progress)))).await;
     let build = until_stopped(options, Build::pin(options, place, &snapshot, sources)).await.map_err(incomplete)?;
     // 5. and 6. Plan, fetch, verify, write, journal.
     let (staging, moved, reports) = build.fetch_all(options, &snapshot, local).await.map_err(incomplete)?;
@@ -117,12 +118,6 @@ async fn open_state(options: &Options) -> Result<StateDir, Error> {
     let (fs, path) = (Arc::clone(&options.fs), options.state_dir.clone());
     let opened = tokio::task::spawn_blocking(move || StateDir::open(fs, path)).await;
     Ok(opened.map_err(|_| Error::WorkerDied)?.map_err(catalog::Error::State)?)
-}
-
-/// All sources as one, for every snapshot that this run works on: what a source did counts to its end.
-async fn open_engine(options: &Options) -> Arc<Sources> {
-    let settings = sources::Settings { max_wait: Duration::from_secs(options.max_wait_secs), ..sources::Settings::default() };
-    Arc::new(Sources::new(forms::with_forms(&options.sources).await, settings, Arc::clone(&options.progress)))
 }
 
 /// Runs blocking work on a thread that may block.
@@ -153,12 +148,16 @@ pub struct Options {
     pub rehash: bool,
     /// Say what would happen, and stop before the first write.
     pub dry_run: bool,
+    /// Pay for what free sources do not deliver, up to the estimate and a tenth more.
+    pub accept_cost: bool,
+    /// Where this machine is, for what bytes cost.
+    pub read_from: ReadFrom,
     /// Budget for frames and chunks in flight, bytes.
     pub memory_bytes: u64,
     /// Threads that hash, decode and write.
     pub threads: usize,
-    /// How long to go on without any progress, seconds.
-    pub max_wait_secs: u64,
+    /// How patient the engine is that fetches, how fast, and what it may cost.
+    pub engine: Settings,
     /// The pinned repository, when given for this run.
     pub pin: Option<Hash>,
     /// The state directory.
@@ -227,6 +226,8 @@ pub struct Summary {
     pub bytes: u64,
     /// The most that sources would have to send, bytes; of a dry run only.
     pub most_to_fetch_bytes: Option<u64>,
+    /// What sources that cost money could cost at most, each alone; of a dry run only.
+    pub costs: Vec<Estimate>,
     /// Bytes that came from sources, as sent.
     pub fetched_bytes: u64,
     /// Raw bytes that were there already and verified: an earlier run's, or local files'.

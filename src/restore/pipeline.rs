@@ -1,7 +1,8 @@
 //! Fetches, verifies and writes every missing chunk with bounded memory.
 //!
-//! One task plans file by file (`route.rs`), lanes (tasks) fetch, threads verify and write. A lane holds one body at a time and a thread one
-//! chunk, so memory is (lanes + threads) × chunk size, whatever the size of the snapshot. A chunk that no source can
+//! One task plans file by file (`route.rs`), lanes (tasks) fetch, threads verify and write. A lane holds at most one body at a time and a thread
+//! one chunk, so memory is (lanes + threads) × chunk size, whatever the size of the snapshot. There are as many lanes as the memory allows, and
+//! most of them wait: how many bodies each source is asked for at a time is decided in `sources`. A chunk that no source can
 //! deliver does not stop the others: they are written and journaled first. Chunks that local files may have go to as many threads more,
 //! and on to the lanes where they do not.
 
@@ -34,8 +35,8 @@ use crate::{
     sources::{Attempts, Exhausted, Form, Origin, Sources, Want},
 };
 
-/// The most bodies in flight. The memory budget may allow fewer.
-const MAX_LANES: u64 = 16;
+/// Of the files that this process may open, one in so many can be a source's: a connection, or an object on a disk.
+const HANDLES_PER_LANE: u64 = 4;
 /// Threads at most: more than a machine's disk can use, and far fewer than the runtime has for all blocking work.
 const MAX_THREADS: usize = 64;
 /// How often it is looked whether a batch is due that no write ends, because the sources are slow.
@@ -129,12 +130,14 @@ struct Losses {
 pub(super) async fn run(context: Context) -> Result<Moved, Error> {
     let (context, shared, ended) = (Arc::new(context), Arc::new(Shared::default()), Stop::new());
     let ticker = tokio::spawn(tick(Arc::clone(&context), Arc::clone(&shared), ended.clone()));
+    context.sources.begin(lanes(&context));
     let (routes, stages) = start_stages(&context, &shared);
     let planned = tokio::select! {
         planned = route::all(&context, routes) => planned,
         () = context.stop.wait() => Err(Error::Interrupted),
         () = shared.failed.wait() => Ok(Moved::default()),
     };
+    context.sources.nothing_follows(lanes(&context));
     if planned.is_err() {
         shared.failed.request();
     }
@@ -157,7 +160,7 @@ pub(super) async fn run(context: Context) -> Result<Moved, Error> {
 /// Starts the lanes and the threads behind them; they end when no job comes any more.
 fn start_stages(context: &Arc<Context>, shared: &Arc<Shared>) -> (Routes, Stages) {
     let threads = context.threads.clamp(1, MAX_THREADS);
-    let (jobs, waiting_jobs) = async_channel::bounded(lanes(context) as usize);
+    let (jobs, waiting_jobs) = async_channel::bounded(lanes(context));
     let (deliveries, waiting_deliveries) = async_channel::bounded(threads);
     let (takings, waiting_takings) = async_channel::bounded(threads);
     let mut stages = JoinSet::new();
@@ -219,15 +222,16 @@ fn first_cause<T>(first: Result<(), Error>, second: Result<T, Error>) -> Result<
 }
 
 /// Bodies in flight that the memory budget allows: each may be a frame here and its chunk in a thread.
-fn lanes(context: &Context) -> u64 {
+fn lanes(context: &Context) -> usize {
     let pair = 2 * u64::from(context.manifest.about().chunk_size.bytes());
-    (context.memory_bytes / pair).clamp(1, MAX_LANES)
+    let handles = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+    let most = (context.memory_bytes / pair).min(handles / HANDLES_PER_LANE);
+    usize::try_from(most).unwrap_or(usize::MAX).clamp(1, Sources::MOST_IN_FLIGHT)
 }
 
 async fn lane(context: Arc<Context>, shared: Arc<Shared>, jobs: Receiver<Job>, deliveries: Sender<Delivery>) -> Result<(), Error> {
-    let mut body = Vec::new();
     while let Ok(job) = jobs.recv().await {
-        let one = bring(&context, &shared, &deliveries, job, &mut body);
+        let one = bring(&context, &shared, &deliveries, job);
         let ended = tokio::select! {
             ended = one => ended,
             () = context.stop.wait() => Err(Error::Interrupted),
@@ -248,16 +252,20 @@ async fn lane(context: Arc<Context>, shared: Arc<Shared>, jobs: Receiver<Job>, d
 }
 
 /// Fetches one chunk until a thread finds it right, or no source can deliver it.
-async fn bring(context: &Context, shared: &Shared, deliveries: &Sender<Delivery>, job: Job, body: &mut Vec<u8>) -> Result<GoOn, Error> {
+async fn bring(context: &Context, shared: &Shared, deliveries: &Sender<Delivery>, job: Job) -> Result<GoOn, Error> {
+    let mut body = Vec::new();
     let want = Want::chunk(&job.row, job.raw_len).expect("a hole is planned as a hole");
     let mut attempts = Attempts::default();
     loop {
-        let origin = match context.sources.fetch(&want, &mut attempts, body).await {
+        let origin = match context.sources.fetch(&want, &mut attempts, &mut body).await {
             Ok(origin) => origin,
-            Err(silent @ Exhausted::Silent { .. }) => return Err(Error::Sources(silent)),
+            Err(all @ (Exhausted::Silent { .. } | Exhausted::Refused { .. } | Exhausted::NoConsent { .. } | Exhausted::Cap { .. })) => {
+                return Err(Error::Sources(all));
+            }
             Err(lost) => return Ok(shared.lose(&context.manifest, &job, &lost)),
         };
-        let verdict = deliver(deliveries, job, origin, body).await?;
+        let verdict = deliver(deliveries, job, origin, &mut body).await?;
+        context.sources.give_back(std::mem::take(&mut body));
         shared.retries.fetch_add(attempts.take_retries(), Ordering::Relaxed);
         match verdict {
             Verdict::Written => {

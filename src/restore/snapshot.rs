@@ -1,10 +1,6 @@
 //! Which snapshot is restored, and what is told of it.
 
-use std::{
-    path::Path,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{path::Path, sync::Arc, time::Instant};
 
 use super::{Error, Options, Outcome, Partial, Summary, pipeline::Moved, place::Place};
 use crate::{
@@ -94,7 +90,7 @@ fn tell(options: &Options, source: &str, standing: &Standing) {
 
 /// Small objects at the start are worth a few tries; chunks have an engine of their own.
 pub(super) fn patient_sources(options: &Options) -> Vec<DynReadStore> {
-    let policy = RetryPolicy::default().within(Duration::from_secs(options.max_wait_secs));
+    let policy = RetryPolicy::default().within(options.engine.max_wait);
     let patient = |store: &DynReadStore| -> DynReadStore { Arc::new(RetryStore::new(Arc::clone(store), policy)) };
     options.sources.iter().map(patient).collect()
 }
@@ -143,6 +139,7 @@ impl Snapshot {
             files: totals.files,
             bytes: totals.bytes,
             most_to_fetch_bytes: None,
+            costs: Vec::new(),
             fetched_bytes: sources.iter().map(|source| source.bytes).sum(),
             reused_bytes: moved.reused_bytes,
             written_bytes: moved.written_bytes,

@@ -73,8 +73,8 @@ pub struct Remote {
     pub pin: Option<Hash>,
     /// Budget for frames and chunks in flight, bytes.
     pub memory_bytes: u64,
-    /// How long to go on without any progress, seconds.
-    pub max_wait_secs: u64,
+    /// How patient the engine is that fetches, how fast, and what it may cost.
+    pub engine: sources::Settings,
     /// The user's home directory, which is never repaired.
     pub home: Option<PathBuf>,
     /// The time, given once.
@@ -106,6 +106,8 @@ pub struct Summary {
     pub repaired_chunks: u64,
     /// Bytes that came from sources for that, as sent.
     pub fetched_bytes: u64,
+    /// What came from each source for that.
+    pub sources: Vec<sources::Report>,
     /// How long it took.
     pub seconds: f64,
 }
@@ -306,13 +308,13 @@ impl Known {
         let is_repaired = repair.is_some();
         let (mut repaired, mut defects): (Vec<_>, Vec<_>) =
             report.defects.into_iter().partition(|defect| is_repaired && plan::is_repairable(defect));
-        let (mut chunks, mut fetched_bytes) = (0, 0);
+        let (mut chunks, mut sources) = (0, Vec::new());
         if let Some(repair) = repair {
             let still_wrong = plan::places(&repair.still_wrong);
             repaired.retain(|defect| !plan::is_still_wrong(defect, &still_wrong));
             defects.extend(repair.still_wrong);
             chunks = repair.chunks;
-            fetched_bytes = repair.sources.iter().map(|source| source.bytes).sum();
+            sources = repair.sources;
         }
         let manifest = &self.snapshot.manifest;
         let wrong_chunks = defects.iter().filter(|defect| matches!(defect, Defect::Chunk { .. })).count() as u64;
@@ -327,7 +329,8 @@ impl Known {
             defects: defects.len() as u64,
             repaired: repaired.len() as u64,
             repaired_chunks: chunks,
-            fetched_bytes,
+            fetched_bytes: sources.iter().map(|source| source.bytes).sum(),
+            sources,
             seconds: started.elapsed().as_secs_f64(),
         };
         Checked { summary, defects, repaired }
@@ -336,8 +339,7 @@ impl Known {
 
 impl Remote {
     async fn as_one(&self, options: &Options) -> Sources {
-        let settings = sources::Settings { max_wait: std::time::Duration::from_secs(self.max_wait_secs), ..sources::Settings::default() };
-        Sources::new(forms::with_forms(&self.sources).await, settings, Arc::clone(&options.progress))
+        Sources::new(forms::with_forms(&self.sources).await, self.engine.clone(), Arc::clone(&options.progress))
     }
 
     /// The snapshot that the user names, proved like that of a restore.
@@ -362,9 +364,11 @@ impl Remote {
             partial: Partial::Continue,
             owner: None,
             dry_run: false,
+            accept_cost: false,
+            read_from: crate::sources::ReadFrom::Internet,
             memory_bytes: self.memory_bytes,
             threads: options.threads,
-            max_wait_secs: self.max_wait_secs,
+            engine: self.engine.clone(),
             pin: self.pin,
             state_dir: options.state_dir.clone(),
             home: self.home.clone(),

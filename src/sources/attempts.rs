@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use tokio::time::Instant;
 
 use super::source::Source;
+use crate::types::CredentialFault;
 
 /// A wrong body is asked for once more at the same source (a bad cache may heal), then no more.
 const WRONG_BODIES_ALLOWED: u32 = 2;
@@ -25,6 +26,8 @@ struct Tries {
     wrong: u32,
     absent: Absent,
     unreadable: u32,
+    /// Why the source does not believe who we are.
+    refused: Option<CredentialFault>,
 }
 
 /// Whether a source has the object at all.
@@ -46,13 +49,18 @@ pub(super) enum Worst {
     Wrong,
     /// Somebody has it and cannot read it.
     Unreadable,
+    /// Somebody may have it and does not believe who we are.
+    Refused(CredentialFault),
     /// Nobody has it.
     Absent,
 }
 
 impl Tries {
     fn are_hopeless(&self) -> bool {
-        self.wrong >= WRONG_BODIES_ALLOWED || self.absent == Absent::Yes || self.unreadable >= UNREADABLE_ANSWERS_ALLOWED
+        self.wrong >= WRONG_BODIES_ALLOWED
+            || self.absent == Absent::Yes
+            || self.unreadable >= UNREADABLE_ANSWERS_ALLOWED
+            || self.refused.is_some()
     }
 
     /// When it makes sense to ask again, if not now.
@@ -97,7 +105,7 @@ impl Attempts {
         } else if any(|tries| tries.unreadable > 0 && tries.absent != Absent::Yes) {
             Worst::Unreadable
         } else {
-            Worst::Absent
+            self.by_source.values().find_map(|tries| tries.refused).map_or(Worst::Absent, Worst::Refused)
         }
     }
 
@@ -118,6 +126,10 @@ impl Attempts {
             Absent::No if remembered > Duration::ZERO => Absent::AskAgainAt(Instant::now() + remembered),
             Absent::No | Absent::AskAgainAt(_) | Absent::Yes => Absent::Yes,
         };
+    }
+
+    pub(super) fn refused(&mut self, source: usize, fault: CredentialFault) {
+        self.by_source.entry(source).or_default().refused = Some(fault);
     }
 
     pub(super) fn unreadable(&mut self, source: usize) {
@@ -147,14 +159,14 @@ impl Attempts {
         }
     }
 
-    pub(super) fn describe(&self, index: usize, source: &Source) -> String {
-        let last = || source.report().last_error.unwrap_or_else(|| "no answer".to_owned());
-        match self.by_source.get(&index) {
-            None if source.dropped() => "dropped after too many wrong bytes".to_owned(),
-            None => "not asked".to_owned(),
-            Some(tries) if tries.wrong > 0 => format!("wrong bytes {} times ({})", tries.wrong, last()),
-            Some(tries) if tries.absent != Absent::No => "has no such object, or does not show it to us".to_owned(),
-            Some(_) => last(),
-        }
+    /// What a source did when it was asked; `None` when it was not.
+    pub(super) fn describe(&self, index: usize, source: &Source) -> Option<String> {
+        let tries = self.by_source.get(&index)?;
+        let last = source.report().last_error.unwrap_or_else(|| "no answer".to_owned());
+        Some(match tries {
+            Tries { wrong: 1.., .. } => format!("wrong bytes {} times ({last})", tries.wrong),
+            Tries { absent: Absent::Yes | Absent::AskAgainAt(_), .. } => "has no such object, or does not show it to us".to_owned(),
+            Tries { .. } => last,
+        })
     }
 }

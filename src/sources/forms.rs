@@ -6,11 +6,9 @@ use futures::future::join_all;
 
 use super::Form;
 use crate::{
-    format::{
-        key,
-        store_info::{self, StoreInfo},
-    },
+    format::{key, store_info::StoreInfo},
     store::DynReadStore,
+    types::Forms,
 };
 
 /// `store.json` is a hint: a source that does not answer in time is asked for frames.
@@ -26,7 +24,7 @@ async fn form_of(store: &DynReadStore) -> Form {
     let asked = tokio::time::timeout(PATIENCE, store.get(&key::store_info(), key::STORE_INFO_MAX_BYTES)).await;
     let known = asked.ok().and_then(Result::ok).and_then(|bytes| StoreInfo::from_bytes(&bytes).ok());
     match known {
-        Some(info) if !info.forms.contains(&store_info::Form::Zstd) => Form::Raw,
+        Some(info) if info.forms() == Forms::Raw => Form::Raw,
         _ => Form::Framed,
     }
 }

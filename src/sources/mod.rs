@@ -1,15 +1,32 @@
 //! Several sources as one: every object can come from any of them.
 //!
-//! [`Sources`] asks one source after the other, the least busy first, until one delivers. It knows nothing of
-//! manifests: whoever asked checks the bytes and says [`Sources::reject`] when they are wrong. A source that keeps
-//! failing rests for a while; one that keeps delivering wrong bytes is dropped for the run, but never the last one.
+//! [`Sources`] asks whichever source can be expected to deliver first, each with as many requests at a time as it can use, and goes on to the
+//! next when one fails. It knows nothing of manifests: whoever asked checks the bytes and says [`Sources::reject`] when they are wrong. A source
+//! that keeps failing rests for a while, one that is far slower than the others is parked; one that keeps delivering wrong bytes is dropped
+//! for the run, but never the last one. What costs money is asked only as far as the settings allow.
+//!
+//! The decisions are pure: `control.rs` (how many requests), `plan.rs` and `desk.rs` (whom to ask, who waits), `meter.rs` (money), `pace.rs` (the
+//! rate of all together).
 
 mod attempts;
+mod buffers;
+mod control;
+mod desk;
+mod estimate;
+mod exhausted;
 pub mod forms;
 mod hedge;
+mod meter;
+mod pace;
 mod plan;
+mod prices;
+mod report;
+mod settings;
 mod source;
+mod standing;
+mod turn;
 mod verified;
+mod want;
 
 use std::{
     sync::{Arc, Mutex},
@@ -17,83 +34,35 @@ use std::{
 };
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use thiserror::Error;
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::Instant,
+};
 
 use crate::{
-    format::{
-        key,
-        row::{Row, Stored},
-    },
     progress::{Event, Progress},
     store::{self, DynReadStore, ErrorKind},
-    types::ObjectKey,
 };
 
 pub use attempts::Attempts;
 use attempts::Worst;
-use plan::Candidate;
-pub use source::{Form, Report};
+use buffers::Buffers;
+use desk::{Desk, MayAsk};
+pub use estimate::{Estimate, Work, cap_of};
+pub use exhausted::{Exhausted, usd};
+pub use meter::{Paid, Price, Prices};
+use pace::Pace;
+pub use prices::{PriceTable, ReadFrom, RegionPrices};
+pub use report::{Failures, Report};
+pub use settings::Settings;
+pub use source::Form;
 use source::{STRIKES_TO_DROP, Source};
+use turn::Front;
 pub use verified::RowsError;
+pub use want::Want;
 
-/// How patient the engine is.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// The first pause after every source failed once; it doubles, with jitter.
-    pub first_pause: Duration,
-    /// The longest pause.
-    pub longest_pause: Duration,
-    /// How long to go on while no source delivers anything at all.
-    pub max_wait: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { first_pause: Duration::from_millis(200), longest_pause: Duration::from_secs(30), max_wait: Duration::from_secs(24 * 3600) }
-    }
-}
-
-/// An object as asked for, in each form that a source may hold.
-#[derive(Clone, Debug)]
-pub struct Want {
-    framed: Object,
-    raw: Object,
-}
-
-/// One form of an object.
-#[derive(Clone, Debug)]
-struct Object {
-    key: ObjectKey,
-    /// The longest body that can be right.
-    max_bytes: u64,
-}
-
-impl Want {
-    /// An object that has one form everywhere: a list or a manifest.
-    #[must_use]
-    pub fn plain(key: ObjectKey, max_bytes: u64) -> Self {
-        let object = Object { key, max_bytes };
-        Self { raw: object.clone(), framed: object }
-    }
-
-    /// A chunk of `raw_bytes`; `None` when it is a hole, which is stored nowhere.
-    #[must_use]
-    pub fn chunk(row: &Row, raw_bytes: u32) -> Option<Self> {
-        let Stored::Frame { hash, bytes } = row.stored else { return None };
-        Some(Self {
-            framed: Object { key: key::chunk(&hash), max_bytes: u64::from(bytes) },
-            raw: Object { key: key::raw(&row.raw), max_bytes: u64::from(raw_bytes) },
-        })
-    }
-
-    fn object(&self, form: Form) -> &Object {
-        match form {
-            Form::Framed => &self.framed,
-            Form::Raw => &self.raw,
-        }
-    }
-}
+/// How long free sources that deliver nothing are waited for when those that cost money may not be asked any more.
+const LONGEST_WAIT_AT_THE_CAP: Duration = Duration::from_secs(60);
 
 /// Where a body came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,52 +73,19 @@ pub struct Origin {
     pub form: Form,
 }
 
-/// No source can deliver an object.
-#[derive(Debug, Error)]
-pub enum Exhausted {
-    /// Every source says it has no such object.
-    #[error("no source has {key}: {}", lines.join("; "))]
-    Missing {
-        /// The object.
-        key: String,
-        /// One line per source.
-        lines: Vec<String>,
-    },
-    /// Sources deliver it, but what they deliver is wrong.
-    #[error("every source delivers wrong bytes for {key}: {}", lines.join("; "))]
-    Wrong {
-        /// The object.
-        key: String,
-        /// One line per source.
-        lines: Vec<String>,
-    },
-    /// Every source lacks it or holds it on a disk of this machine that cannot read it: it is not gone.
-    #[error("{key} cannot be read: {}", lines.join("; "))]
-    Unreadable {
-        /// The object.
-        key: String,
-        /// One line per source.
-        lines: Vec<String>,
-    },
-    /// Nothing was delivered for so long that waiting makes no sense.
-    #[error("no source delivered anything for {}: {}", humantime::format_duration(*waited), lines.join("; "))]
-    Silent {
-        /// How long nothing came.
-        waited: Duration,
-        /// One line per source.
-        lines: Vec<String>,
-    },
-}
-
 /// Many readers as one.
 #[derive(Debug)]
 pub struct Sources {
     sources: Vec<Source>,
     settings: Settings,
     progress: Arc<dyn Progress>,
+    front: Arc<Front>,
+    pace: Mutex<Pace>,
     deliveries: Mutex<Deliveries>,
-    dropping: Mutex<()>,
     hedges: Semaphore,
+    /// Whether nothing follows what is under way.
+    ending: watch::Sender<bool>,
+    buffers: Buffers,
 }
 
 /// What is known of the bodies that arrived, from whichever source.
@@ -158,32 +94,52 @@ struct Deliveries {
     last: Option<Instant>,
     /// How long one usually takes.
     usual: Option<Duration>,
+    /// Whether a source is waited for that is slower than any other may be.
+    is_patient: bool,
 }
 
 impl Sources {
+    /// The most requests in flight: more bodies than that are never under way.
+    pub const MOST_IN_FLIGHT: usize = control::CEILING;
+
     /// Takes the stores with the form each holds, in the user's order.
     #[must_use]
     pub fn new(stores: Vec<(DynReadStore, Form)>, settings: Settings, progress: Arc<dyn Progress>) -> Self {
-        let sources = stores.into_iter().map(|(store, form)| Source::new(store, form)).collect();
-        let deliveries = Mutex::new(Deliveries::default());
-        Self { sources, settings, progress, deliveries, dropping: Mutex::default(), hedges: Semaphore::new(hedge::HEDGES) }
+        let prices = stores.iter().map(|(store, _)| settings.prices.of(&store.charge()));
+        let front = Front::new(Desk::new(prices, settings.paid, settings.cap_micro_usd));
+        Self {
+            sources: stores.into_iter().map(|(store, form)| Source::new(store, form)).collect(),
+            pace: Mutex::new(Pace::new(settings.limit_rate)),
+            settings,
+            progress,
+            front,
+            deliveries: Mutex::default(),
+            hedges: Semaphore::new(desk::HEDGES),
+            ending: watch::Sender::new(false),
+            buffers: Buffers::default(),
+        }
     }
 
     /// Reads an object from whichever source delivers it first, into `body`, and says where it came from.
     /// Failures are counted in `attempts`, so that another call for the same object starts where this one ended.
     ///
     /// # Errors
-    /// [`Exhausted`] when every source lacks it, cannot read it or delivered it wrongly twice, or when none delivered anything for `max_wait`.
+    /// [`Exhausted`] when every source lacks it, cannot read it or delivered it wrongly twice, when none delivered anything for `max_wait`, or
+    /// when only sources are left that cost more than was agreed.
     pub async fn fetch(&self, want: &Want, attempts: &mut Attempts, body: &mut Vec<u8>) -> Result<Origin, Exhausted> {
-        let (mut pauses, begun) = (self.pauses(), Instant::now());
+        let (mut pauses, mut begun) = (self.pauses(), Instant::now());
         loop {
-            while let Some(index) = plan::choose(self.candidates(attempts)) {
-                if let Some(origin) = self.try_one(index, want, attempts, begun, body).await {
+            loop {
+                let room = self.keep_pace(want, &mut begun).await;
+                let Some(slot) = self.front.turn(self.may_ask(want, attempts)).await else { break };
+                let delivered = self.try_one(slot, want, attempts, begun, body).await;
+                drop(room);
+                if let Some(origin) = delivered {
                     return Ok(origin);
                 }
             }
             self.check_hope(want, attempts, begun)?;
-            match attempts.all_wait_until(self.askable(attempts)) {
+            match attempts.all_wait_until(self.askable(want, attempts)) {
                 Some(time) => tokio::time::sleep_until(time).await,
                 None => {
                     let pause = pauses.next().unwrap_or(self.settings.longest_pause);
@@ -196,25 +152,53 @@ impl Sources {
 
     /// Says that what `origin` delivered for this object is wrong, and why: a strike.
     pub fn reject(&self, origin: Origin, attempts: &mut Attempts, reason: &str) {
-        let source = &self.sources[origin.source];
         attempts.wrong(origin.source);
-        let strikes = source.strike(reason);
-        self.report_failure(source, reason);
-        if strikes == STRIKES_TO_DROP {
-            self.drop_unless_last(origin.source);
-        }
+        self.strike(origin.source, reason);
+        self.report_failure(origin.source, reason);
+    }
+
+    /// Says that objects are going to be asked for, and for how many bodies at a time there is memory.
+    pub fn begin(&self, lanes: usize) {
+        self.front.with_desk(|desk, _| desk.expect(lanes, false));
+        self.ending.send_replace(false);
+    }
+
+    /// Says that nothing follows the objects that are asked for now: who is idle may help with what others are slow to deliver.
+    pub fn nothing_follows(&self, lanes: usize) {
+        self.front.with_desk(|desk, _| desk.expect(lanes, true));
+        self.ending.send_replace(true);
+    }
+
+    /// Takes back a body that [`Sources::fetch`] filled, for its memory.
+    pub fn give_back(&self, body: Vec<u8>) {
+        self.buffers.give_back(body);
     }
 
     /// What came from each source so far.
     #[must_use]
     pub fn reports(&self) -> Vec<Report> {
-        self.sources.iter().map(Source::report).collect()
+        (0..self.sources.len()).map(|index| self.report(index)).collect()
+    }
+
+    /// Whether a source holds chunks as they are, and not as frames.
+    #[must_use]
+    pub fn any_raw(&self) -> bool {
+        self.sources.iter().any(|source| source.form() == Form::Raw)
     }
 
     /// How a source is named.
     #[must_use]
     pub fn name(&self, origin: Origin) -> &str {
         self.sources[origin.source].name()
+    }
+
+    fn report(&self, index: usize) -> Report {
+        let mut report = self.sources[index].report();
+        let (busy, cost) = self.front.with_desk(|desk, now| (desk.busy(now, index), desk.cost_micro_usd(index)));
+        let rate = report.bytes as f64 / busy.as_secs_f64();
+        report.bytes_per_second = rate.is_finite().then_some(rate as u64);
+        report.cost_micro_usd = cost;
+        report
     }
 
     fn pauses(&self) -> impl Iterator<Item = Duration> + Send + use<> {
@@ -226,70 +210,94 @@ impl Sources {
             .build()
     }
 
+    /// Waits until the object may come without passing the limit of the rate. That is no silence of the sources.
+    async fn keep_pace(&self, want: &Want, begun: &mut Instant) -> Room<'_> {
+        let room = Room { pace: &self.pace, bytes: want.largest() };
+        let pause = self.with_pace(|pace| pace.reserve(self.front.now(), room.bytes));
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+            *begun = Instant::now();
+        }
+        room
+    }
+
+    fn with_pace<T>(&self, work: impl FnOnce(&mut Pace) -> T) -> T {
+        work(&mut self.pace.lock().expect("no holder of this lock panics"))
+    }
+
     /// The sources that may still deliver this object in this round.
-    fn candidates(&self, attempts: &Attempts) -> impl Iterator<Item = Candidate> {
-        let usable = |&(index, source): &(usize, &Source)| !source.dropped() && attempts.may_ask(index);
-        let candidate = |(index, source): (usize, &Source)| Candidate {
-            index,
-            resting: source.resting(),
-            on_probation: source.on_probation(),
-            in_flight: source.in_flight(),
-            since_delivery: source.since_delivery(),
-        };
-        self.sources.iter().enumerate().filter(usable).map(candidate)
+    fn may_ask(&self, want: &Want, attempts: &Attempts) -> MayAsk {
+        let may_ask = self.sources.iter().enumerate().filter(|(index, _)| attempts.may_ask(*index));
+        may_ask.map(|(index, source)| (index, want.object(source.form()).max_bytes)).collect()
     }
 
     /// The sources that may still deliver this object in some round.
-    fn askable(&self, attempts: &Attempts) -> impl Iterator<Item = usize> {
-        (0..self.sources.len()).filter(|&index| !self.sources[index].dropped() && !attempts.is_hopeless(index))
+    fn askable(&self, want: &Want, attempts: &Attempts) -> impl Iterator<Item = usize> {
+        let hopeful = self.sources.iter().enumerate().filter(|(index, _)| !attempts.is_hopeless(*index));
+        let open = hopeful.filter(|(index, source)| {
+            let most_bytes = want.object(source.form()).max_bytes;
+            self.front.with_desk(|desk, _| desk.is_open(*index, most_bytes))
+        });
+        open.map(|(index, _)| index)
     }
 
     fn failed(&self, index: usize, error: &store::Error, attempts: &mut Attempts) {
         let source = &self.sources[index];
         match error.kind {
             ErrorKind::NotFound | ErrorKind::Denied => attempts.missing(index, source.remembers_absence().min(self.settings.max_wait)),
+            ErrorKind::NoSuchStore => attempts.missing(index, Duration::ZERO),
+            ErrorKind::Credentials(fault) => attempts.refused(index, fault),
             // The size comes from the signed manifest: a longer body cannot be right.
             ErrorKind::TooLarge => {
                 attempts.wrong(index);
-                if source.strike(&error.reason) == STRIKES_TO_DROP {
-                    self.drop_unless_last(index);
-                }
+                self.strike(index, &error.reason);
             }
             ErrorKind::Unavailable { retry_after } => attempts.wait_for(retry_after),
             ErrorKind::Io => attempts.unreadable(index),
+            ErrorKind::TooSlow => self.bear_slowness(index),
             ErrorKind::Interrupted | ErrorKind::Unreachable | ErrorKind::BadAnswer | ErrorKind::Conflict | ErrorKind::NoSpace => {}
         }
-        self.report_failure(source, &error.one_line());
+        self.report_failure(index, &error.one_line());
     }
 
-    fn report_failure(&self, source: &Source, reason: &str) {
-        self.progress.event(Event::SourceFailed { source: source.name().to_owned(), reason: reason.to_owned() });
+    /// Nobody else delivers, and with a single request at a time it is still too slow: better so than not at all.
+    fn bear_slowness(&self, index: usize) {
+        if self.front.with_desk(|desk, now| desk.is_alone(now, index)) {
+            self.sources[index].store().be_patient();
+            let is_first = !std::mem::replace(&mut self.with_deliveries().is_patient, true);
+            if is_first {
+                let text = format!("{} is very slow, and no other source delivers anything: it is waited for", self.sources[index].name());
+                self.progress.event(Event::Warning { text });
+            }
+        }
     }
 
-    fn drop_unless_last(&self, index: usize) {
-        // Two sources that are dropped at the same moment must not each count on the other.
-        let _one_at_a_time = self.dropping.lock().expect("no holder of this lock panics");
-        let others = self.sources.iter().enumerate().filter(|(i, source)| *i != index && !source.dropped()).count();
-        if others > 0 {
-            self.sources[index].drop_for_run();
-            let text =
-                format!("{} delivered wrong bytes {STRIKES_TO_DROP} times and is not asked again in this run", self.sources[index].name());
+    fn report_failure(&self, index: usize, reason: &str) {
+        self.progress.event(Event::SourceFailed { source: self.sources[index].name().to_owned(), reason: reason.to_owned() });
+    }
+
+    fn strike(&self, index: usize, reason: &str) {
+        let source = &self.sources[index];
+        if source.strike(reason) == STRIKES_TO_DROP && self.front.with_desk(|desk, _| desk.drop_unless_last(index)) {
+            let text = format!("{} delivered wrong bytes {STRIKES_TO_DROP} times and is not asked again in this run", source.name());
             self.progress.event(Event::Warning { text });
         }
     }
 
     /// Whether another round can succeed, for somebody who has waited since `begun`: what was done before that is not the sources' silence.
     fn check_hope(&self, want: &Want, attempts: &Attempts, begun: Instant) -> Result<(), Exhausted> {
-        if self.askable(attempts).next().is_none() {
-            let (key, lines) = (want.framed.key.to_string(), self.lines(attempts));
+        self.check_means(want, attempts, begun)?;
+        if self.askable(want, attempts).next().is_none() {
+            let (key, lines) = (want.key().to_string(), self.lines(attempts));
             return Err(match attempts.worst() {
                 Worst::Wrong => Exhausted::Wrong { key, lines },
                 Worst::Unreadable => Exhausted::Unreadable { key, lines },
+                Worst::Refused(fault) => Exhausted::Refused { key, fault, lines },
                 Worst::Absent => Exhausted::Missing { key, lines },
             });
         }
         // "Absent" is an answer: who gives it is not silent.
-        let answered = attempts.all_wait_until(self.askable(attempts)).is_some();
+        let answered = attempts.all_wait_until(self.askable(want, attempts)).is_some();
         let waited = self.silent_for(begun);
         if waited >= self.settings.max_wait && !answered {
             return Err(Exhausted::Silent { waited: Duration::from_secs(waited.as_secs()), lines: self.lines(attempts) });
@@ -297,10 +305,56 @@ impl Sources {
         Ok(())
     }
 
+    /// Whether money is what stands between this object and the sources that may have it. Those that are free are waited for if they may
+    /// have it too; where the cap is reached and they deliver nothing, not for long: what happens then is for whoever set it to decide.
+    fn check_means(&self, want: &Want, attempts: &Attempts, begun: Instant) -> Result<(), Exhausted> {
+        let beyond_means = |(index, source): (usize, &Source)| {
+            let most_bytes = want.object(source.form()).max_bytes;
+            !attempts.is_hopeless(index) && self.front.with_desk(|desk, _| desk.costs_too_much(index, most_bytes))
+        };
+        let (is_refused, is_free_left) = (self.settings.paid == Paid::Refused, self.askable(want, attempts).next().is_some());
+        let waits = is_free_left && (is_refused || self.silent_for(begun) < LONGEST_WAIT_AT_THE_CAP.min(self.settings.max_wait));
+        if waits || !self.sources.iter().enumerate().any(beyond_means) {
+            return Ok(());
+        }
+        let (key, lines) = (want.key().to_string(), self.lines(attempts));
+        if is_refused {
+            return Err(Exhausted::NoConsent { key, lines });
+        }
+        let (spent_micro_usd, cap_micro_usd) = self.front.with_desk(|desk, _| desk.spent_and_cap_micro_usd());
+        Err(Exhausted::Cap { key, spent_micro_usd, cap_micro_usd, lines })
+    }
+
     fn lines(&self, attempts: &Attempts) -> Vec<String> {
-        self.sources.iter().enumerate().map(|(index, source)| format!("{}: {}", source.name(), attempts.describe(index, source))).collect()
+        let never_asked = |index| {
+            let (is_dropped, is_refused) = self.front.with_desk(|desk, _| (desk.dropped(index), desk.is_refused(index)));
+            match (is_dropped, is_refused) {
+                (true, _) => "dropped after too many wrong bytes",
+                (false, true) => "not asked, because it costs money",
+                (false, false) => "not asked",
+            }
+        };
+        let line = |(index, source): (usize, &Source)| {
+            let told = attempts.describe(index, source).unwrap_or_else(|| never_asked(index).to_owned());
+            format!("{}: {told}", source.name())
+        };
+        self.sources.iter().enumerate().map(line).collect()
     }
 }
 
+/// Room for one object below the limit of the rate. What was needed of it is counted when it arrives; the room itself is given back.
+struct Room<'a> {
+    pace: &'a Mutex<Pace>,
+    bytes: u64,
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.pace.lock().expect("no holder of this lock panics").give_back(self.bytes);
+    }
+}
+
+#[cfg(test)]
+mod line_tests;
 #[cfg(test)]
 mod tests;

@@ -7,10 +7,13 @@ use std::sync::{
 
 use super::*;
 use crate::{
-    format::row::Row,
+    format::{
+        key,
+        row::{Row, Stored},
+    },
     progress::Recorder,
     store::{Fault, MemoryStore, RecordStore},
-    types::Hash,
+    types::{Hash, ObjectKey},
 };
 
 fn hole_free_row(content: &[u8]) -> (Row, Vec<u8>) {
@@ -30,8 +33,12 @@ fn memory(name: &str, objects: &[(&ObjectKey, &[u8])]) -> MemoryStore {
 
 fn as_one(stores: Vec<DynReadStore>) -> (Arc<Sources>, Arc<Recorder>) {
     let recorder = Arc::new(Recorder::default());
-    let settings =
-        Settings { first_pause: Duration::from_millis(10), longest_pause: Duration::from_secs(1), max_wait: Duration::from_secs(60) };
+    let settings = Settings {
+        first_pause: Duration::from_millis(10),
+        longest_pause: Duration::from_secs(1),
+        max_wait: Duration::from_secs(60),
+        ..Settings::default()
+    };
     let stores = stores.into_iter().map(|store| (store, Form::Framed)).collect();
     (Arc::new(Sources::new(stores, settings, Arc::clone(&recorder) as Arc<dyn Progress>)), recorder)
 }

@@ -8,21 +8,28 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{Error, ErrorKind, Put, ReadStore, Swap, Tag, WriteStore};
-use crate::types::ObjectKey;
+use super::{Error, ErrorKind, Put, ReadStore, Swap, Tag, WantedForms, WriteStore};
+use crate::types::{Forms, ObjectKey};
 
 /// A store in memory. Clones are the same store. Everything is visible at once.
 #[derive(Clone, Debug)]
 pub struct MemoryStore {
     name: Arc<str>,
     objects: Arc<Mutex<BTreeMap<ObjectKey, Bytes>>>,
+    forms: WantedForms,
 }
 
 impl MemoryStore {
     /// An empty store with this name.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Self { name: name.into(), objects: Arc::default() }
+        Self { name: name.into(), objects: Arc::default(), forms: WantedForms::ByDefault(Forms::Zstd) }
+    }
+
+    /// The same store, to hold chunks in these forms.
+    #[must_use]
+    pub fn with_forms(self, forms: Forms) -> Self {
+        Self { forms: WantedForms::Exactly(forms), ..self }
     }
 
     /// The keys of all objects, sorted.
@@ -75,6 +82,10 @@ impl ReadStore for MemoryStore {
 
 #[async_trait]
 impl WriteStore for MemoryStore {
+    fn forms(&self) -> WantedForms {
+        self.forms
+    }
+
     async fn put_new(&self, key: &ObjectKey, bytes: Bytes) -> Result<Put, Error> {
         let mut objects = self.objects();
         match objects.get(key) {

@@ -7,8 +7,10 @@ pub mod conformance;
 mod http;
 mod local;
 mod memory;
+mod patience;
 mod record;
 mod retry;
+mod s3;
 mod url;
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
@@ -17,13 +19,15 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::types::{Hash, ObjectKey};
+use crate::types::{CredentialFault, Forms, Hash, ObjectKey};
 
-pub use http::{HttpStore, Timeouts};
+pub use http::HttpStore;
 pub use local::{Create, LocalReader, LocalStore};
 pub use memory::MemoryStore;
+pub use patience::Timeouts;
 pub use record::{Action, Call, Change, Fault, RecordStore};
 pub use retry::{RetryPolicy, RetryStore};
+pub use s3::{Cdn, S3Location, S3Store};
 pub use url::{InvalidStoreUrl, StoreUrl};
 
 /// A store that can be read from.
@@ -43,7 +47,8 @@ pub trait ReadStore: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when there is no such object, [`ErrorKind::TooLarge`] when it is longer than `max_bytes`,
-    /// [`ErrorKind::Interrupted`] when it ended early; `into` then holds nothing of use.
+    /// [`ErrorKind::Interrupted`] when it ended early. `into` then holds nothing of use, but as many bytes as had arrived: who pays for
+    /// them counts them.
     async fn get_into(&self, key: &ObjectKey, max_bytes: u64, into: &mut Vec<u8>) -> Result<(), Error>;
 
     /// For how long after an object was stored this store may still say that it is absent, because something on the way to it
@@ -51,6 +56,14 @@ pub trait ReadStore: Debug + Send + Sync + 'static {
     fn remembers_absence(&self) -> Duration {
         Duration::ZERO
     }
+
+    /// What reading from this store costs whoever reads.
+    fn charge(&self) -> Charge {
+        Charge::Free
+    }
+
+    /// Says that nobody else delivers anything: from now on a body is given up only when nothing of it arrives any more, however slow it is.
+    fn be_patient(&self) {}
 
     /// Reads a whole object of at most `max_bytes`.
     ///
@@ -61,6 +74,18 @@ pub trait ReadStore: Debug + Send + Sync + 'static {
         self.get_into(key, max_bytes, &mut bytes).await?;
         Ok(bytes)
     }
+}
+
+/// What reading from a store costs whoever reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Charge {
+    /// Nothing.
+    Free,
+    /// Requests and bytes are billed to the reader's account.
+    RequesterPays {
+        /// The region of the bucket, which decides the price.
+        region: String,
+    },
 }
 
 /// Identifies one version of a mutable object, for [`WriteStore::swap`].
@@ -92,6 +117,38 @@ pub enum Swap {
     Lost,
 }
 
+/// How a store makes sure that one of two writers wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exclusion {
+    /// By locks on the machine that holds it.
+    Locks,
+    /// By entity tags in quotes, as the standard has it (RFC 9110 13.1.1).
+    QuotedTags,
+    /// By entity tags without quotes.
+    BareTags,
+    /// Not at all: it ignores conditions. Nobody but this process may write to it.
+    None,
+}
+
+/// The forms in which a store is to hold chunks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WantedForms {
+    /// The user names them.
+    Exactly(Forms),
+    /// What suits a new store of this kind; one that has others already keeps them.
+    ByDefault(Forms),
+}
+
+impl WantedForms {
+    /// The forms of a new store.
+    #[must_use]
+    pub fn when_new(self) -> Forms {
+        match self {
+            Self::Exactly(forms) | Self::ByDefault(forms) => forms,
+        }
+    }
+}
+
 /// Where objects can be read and written.
 #[async_trait]
 pub trait WriteStore: ReadStore {
@@ -104,11 +161,32 @@ pub trait WriteStore: ReadStore {
     /// [`ErrorKind::Denied`], [`ErrorKind::NoSpace`] and the network kinds.
     async fn put_new(&self, key: &ObjectKey, bytes: Bytes) -> Result<Put, Error>;
 
+    /// The forms in which it is to hold chunks.
+    fn forms(&self) -> WantedForms {
+        WantedForms::ByDefault(Forms::Zstd)
+    }
+
+    /// How this store makes sure that one of two writers wins. May try it out on an object of its own.
+    ///
+    /// # Errors
+    /// As [`WriteStore::put_new`].
+    async fn exclusion(&self) -> Result<Exclusion, Error> {
+        Ok(Exclusion::Locks)
+    }
+
     /// Makes all earlier puts of this store value durable and visible.
     ///
     /// # Errors
     /// When any of them could not be; they must then be put again.
     async fn sync(&self) -> Result<(), Error>;
+
+    /// Says to whatever remembers objects on the way to readers that mutable ones have changed. Without it they find out within a minute.
+    ///
+    /// # Errors
+    /// What the other side says.
+    async fn announce(&self) -> Result<(), Error> {
+        Ok(())
+    }
 
     /// Reads a mutable object together with its tag; `None` when it is absent.
     ///
@@ -129,12 +207,18 @@ pub trait WriteStore: ReadStore {
 pub enum ErrorKind {
     /// No such object.
     NotFound,
+    /// There is no such store at all: its bucket is gone or was never there.
+    NoSuchStore,
     /// The store refuses this user.
     Denied,
+    /// The store does not learn, or does not believe, who this user is.
+    Credentials(CredentialFault),
     /// The object is longer than the caller allows.
     TooLarge,
     /// It ended before its end, or the connection broke.
     Interrupted,
+    /// It arrived more slowly than any body may, and was given up.
+    TooSlow,
     /// The other side could not be reached or did not answer in time.
     Unreachable,
     /// The other side is overloaded or broken for now (429, 5xx).
@@ -157,8 +241,16 @@ impl ErrorKind {
     #[must_use]
     pub const fn worth_retrying(self) -> bool {
         match self {
-            Self::Interrupted | Self::Unreachable | Self::Unavailable { .. } => true,
-            Self::NotFound | Self::Denied | Self::TooLarge | Self::BadAnswer | Self::Conflict | Self::NoSpace | Self::Io => false,
+            Self::Interrupted | Self::TooSlow | Self::Unreachable | Self::Unavailable { .. } => true,
+            Self::NotFound
+            | Self::NoSuchStore
+            | Self::Denied
+            | Self::Credentials(_)
+            | Self::TooLarge
+            | Self::BadAnswer
+            | Self::Conflict
+            | Self::NoSpace
+            | Self::Io => false,
         }
     }
 }
@@ -228,6 +320,14 @@ impl<S: ReadStore + ?Sized> ReadStore for Arc<S> {
     fn remembers_absence(&self) -> Duration {
         (**self).remembers_absence()
     }
+
+    fn charge(&self) -> Charge {
+        (**self).charge()
+    }
+
+    fn be_patient(&self) {
+        (**self).be_patient();
+    }
 }
 
 #[async_trait]
@@ -236,8 +336,20 @@ impl<S: WriteStore + ?Sized> WriteStore for Arc<S> {
         (**self).put_new(key, bytes).await
     }
 
+    fn forms(&self) -> WantedForms {
+        (**self).forms()
+    }
+
+    async fn exclusion(&self) -> Result<Exclusion, Error> {
+        (**self).exclusion().await
+    }
+
     async fn sync(&self) -> Result<(), Error> {
         (**self).sync().await
+    }
+
+    async fn announce(&self) -> Result<(), Error> {
+        (**self).announce().await
     }
 
     async fn get_tagged(&self, key: &ObjectKey, max_bytes: u64) -> Result<Option<(Vec<u8>, Tag)>, Error> {

@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{Error, ErrorKind, Put, ReadStore, Swap, Tag, WriteStore};
+use super::{Charge, Error, ErrorKind, Exclusion, Put, ReadStore, Swap, Tag, WantedForms, WriteStore};
 use crate::types::ObjectKey;
 
 /// What was called.
@@ -167,6 +167,14 @@ impl<S: ReadStore> ReadStore for RecordStore<S> {
         self.inner.remembers_absence()
     }
 
+    fn charge(&self) -> Charge {
+        self.inner.charge()
+    }
+
+    fn be_patient(&self) {
+        self.inner.be_patient();
+    }
+
     fn name(&self) -> &str {
         self.inner.name()
     }
@@ -185,6 +193,18 @@ impl<S: WriteStore> WriteStore for RecordStore<S> {
     async fn put_new(&self, key: &ObjectKey, bytes: Bytes) -> Result<Put, Error> {
         let pending = self.before(Action::Put, Some(key), bytes.len()).await?;
         pending.answer(self.inner.put_new(key, bytes).await?)
+    }
+
+    async fn announce(&self) -> Result<(), Error> {
+        self.inner.announce().await
+    }
+
+    fn forms(&self) -> WantedForms {
+        self.inner.forms()
+    }
+
+    async fn exclusion(&self) -> Result<Exclusion, Error> {
+        self.inner.exclusion().await
     }
 
     async fn sync(&self) -> Result<(), Error> {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use bytes::Bytes;
 
-use super::{Error, ErrorKind, Put, ReadStore, Swap, Tag, WriteStore};
+use super::{Charge, Error, ErrorKind, Exclusion, Put, ReadStore, Swap, Tag, WantedForms, WriteStore};
 use crate::types::ObjectKey;
 
 /// The longest that a store is left alone because it asks for it.
@@ -93,6 +93,14 @@ impl<S: ReadStore> ReadStore for RetryStore<S> {
         self.inner.remembers_absence()
     }
 
+    fn charge(&self) -> Charge {
+        self.inner.charge()
+    }
+
+    fn be_patient(&self) {
+        self.inner.be_patient();
+    }
+
     fn name(&self) -> &str {
         self.inner.name()
     }
@@ -115,6 +123,24 @@ impl<S: WriteStore> WriteStore for RetryStore<S> {
         let mut patience = self.policy.patience();
         loop {
             match self.inner.put_new(key, bytes.clone()).await {
+                Err(error) => patience.wait_or_give_up(error).await?,
+                done => return done,
+            }
+        }
+    }
+
+    async fn announce(&self) -> Result<(), Error> {
+        self.inner.announce().await
+    }
+
+    fn forms(&self) -> WantedForms {
+        self.inner.forms()
+    }
+
+    async fn exclusion(&self) -> Result<Exclusion, Error> {
+        let mut patience = self.policy.patience();
+        loop {
+            match self.inner.exclusion().await {
                 Err(error) => patience.wait_or_give_up(error).await?,
                 done => return done,
             }

@@ -9,18 +9,20 @@ use std::{
 
 use ::url::Url;
 
-use super::{Create, DynReadStore, DynWriteStore, Error, ErrorKind, HttpStore, LocalReader, LocalStore, Timeouts};
-use crate::fs::Fs;
+use super::{Create, DynReadStore, DynWriteStore, Error, ErrorKind, HttpStore, LocalReader, LocalStore, S3Location, S3Store, Timeouts};
+use crate::{fs::Fs, types::Forms};
 
-/// Where a store is: a path, `file://…`, `http://…` or `https://…`.
+/// Where a store is: a path, `file://…`, `http://…`, `https://…` or `s3://…`.
 ///
 /// Shown without user name, password and query.
 #[derive(Clone, PartialEq, Eq)]
 pub enum StoreUrl {
-    /// A directory.
-    Local(PathBuf),
+    /// A directory, and the forms in which it is to hold chunks.
+    Local(PathBuf, Option<Forms>),
     /// A web server.
     Http(Url),
+    /// A bucket.
+    S3(S3Location),
 }
 
 /// Text that names no store.
@@ -30,7 +32,7 @@ pub enum InvalidStoreUrl {
     #[error("the name of a store is empty")]
     Empty,
     /// A kind of store that this version has no code for.
-    #[error("{scheme}:// stores are not supported in this version (supported: a path, file://, http://, https://)")]
+    #[error("{scheme}:// stores are not supported in this version (supported: a path, file://, http://, https://, s3://)")]
     Unsupported {
         /// The URL's scheme.
         scheme: String,
@@ -52,8 +54,9 @@ impl StoreUrl {
     /// [`ErrorKind::NotFound`] when the directory is absent, [`ErrorKind::Io`] when it is no directory.
     pub async fn open_read(&self, fs: Arc<dyn Fs>) -> Result<DynReadStore, Error> {
         match self.clone() {
-            Self::Local(path) => Ok(Arc::new(open_blocking(move || LocalReader::open(fs, &path)).await?)),
+            Self::Local(path, _) => Ok(Arc::new(open_blocking(move || LocalReader::open(fs, &path)).await?)),
             Self::Http(url) => Ok(Arc::new(HttpStore::open(&url, Timeouts::default())?)),
+            Self::S3(location) => Ok(Arc::new(S3Store::open(&location, Timeouts::default())?)),
         }
     }
 
@@ -63,8 +66,9 @@ impl StoreUrl {
     /// As [`StoreUrl::open_read`]; [`ErrorKind::Denied`] for a web server.
     pub async fn open_write(&self, fs: Arc<dyn Fs>, create: Create) -> Result<DynWriteStore, Error> {
         match self.clone() {
-            Self::Local(path) => Ok(Arc::new(open_blocking(move || LocalStore::open(fs, &path, create)).await?)),
+            Self::Local(path, forms) => Ok(Arc::new(open_blocking(move || LocalStore::open(fs, &path, create)).await?.with_forms(forms))),
             Self::Http(_) => Err(Error::new(ErrorKind::Denied, &self.to_string(), "open", "", "a web server can only be read from")),
+            Self::S3(location) => Ok(Arc::new(S3Store::open(&location, Timeouts::default())?)),
         }
     }
 }
@@ -81,20 +85,36 @@ impl FromStr for StoreUrl {
             return Err(InvalidStoreUrl::Empty);
         }
         let Some((scheme, _)) = text.split_once("://") else {
-            return Ok(Self::Local(Path::new(text).to_owned()));
+            return Ok(Self::Local(Path::new(text).to_owned(), None));
         };
         let scheme = scheme.to_ascii_lowercase();
         let malformed = |reason: &str| InvalidStoreUrl::Malformed { scheme: scheme.clone(), reason: reason.to_owned() };
         match scheme.as_str() {
-            "file" | "http" | "https" => {}
+            "file" | "http" | "https" | "s3" => {}
             _ => return Err(InvalidStoreUrl::Unsupported { scheme }),
         }
         let url = Url::parse(text).map_err(|error| malformed(&error.to_string()))?;
         if scheme == "file" {
-            return url.to_file_path().map(Self::Local).map_err(|()| malformed("a file:// URL has an absolute path and no host"));
+            let path = url.to_file_path().map_err(|()| malformed("a file:// URL has an absolute path and no host"))?;
+            return Ok(Self::Local(path, forms_in(&url).map_err(|reason| malformed(&reason))?));
+        }
+        if scheme == "s3" {
+            return S3Location::from_url(&url).map(Self::S3).map_err(|reason| malformed(&reason));
         }
         Ok(Self::Http(url))
     }
+}
+
+/// What follows the path of a `file://` URL.
+fn forms_in(url: &Url) -> Result<Option<Forms>, String> {
+    let mut forms = None;
+    for (name, value) in url.query_pairs() {
+        if name != "forms" {
+            return Err(format!("unknown setting {name} (known: forms)"));
+        }
+        forms = Some(Forms::from_str(&value).map_err(|error| error.to_string())?);
+    }
+    Ok(forms)
 }
 
 /// A URL as it may be shown: user name and password often are a secret, and so is a query.
@@ -111,8 +131,9 @@ pub(super) fn without_secrets(url: &Url) -> String {
 impl fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Local(path) => write!(f, "{}", path.display()),
+            Self::Local(path, _) => write!(f, "{}", path.display()),
             Self::Http(url) => f.write_str(&without_secrets(url)),
+            Self::S3(location) => f.write_str(&location.name()),
         }
     }
 }
@@ -135,19 +156,21 @@ mod tests {
     #[test]
     fn reads_paths_and_urls() {
         for (text, path) in [("/srv/store", "/srv/store"), ("store", "store"), ("file:///srv/a%20b", "/srv/a b")] {
-            assert_eq!(parse(text).unwrap(), StoreUrl::Local(path.into()));
+            assert_eq!(parse(text).unwrap(), StoreUrl::Local(path.into(), None));
         }
+        assert_eq!(parse("file:///srv/a?forms=zstd,raw").unwrap(), StoreUrl::Local("/srv/a".into(), Some(Forms::Both)));
+        assert!(matches!(parse("s3://bucket/prefix?requester_pays=true"), Ok(StoreUrl::S3(_))));
         assert!(matches!(parse("HTTPS://cdn.example/prefix/"), Ok(StoreUrl::Http(_))));
     }
 
     #[test]
     fn refuses_what_it_cannot_open() {
         assert_eq!(parse(""), Err(InvalidStoreUrl::Empty));
-        for scheme in ["s3", "ipfs", "ipfs+http", "ftp"] {
+        for scheme in ["ipfs", "ipfs+http", "ftp"] {
             let refused = parse(&format!("{scheme}://bucket/prefix")).unwrap_err();
             assert_eq!(refused, InvalidStoreUrl::Unsupported { scheme: scheme.into() });
         }
-        for text in ["http://", "https://a b/", "file://host/path"] {
+        for text in ["http://", "https://a b/", "file://host/path", "file:///a?form=raw", "file:///a?forms=gz", "s3:///x", "s3://b?x=1"] {
             assert!(matches!(parse(text), Err(InvalidStoreUrl::Malformed { .. })), "{text}");
         }
     }

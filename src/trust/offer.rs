@@ -1,6 +1,7 @@
 //! What sources answer when they are asked for a root or a head.
 
 use super::refusal::{Reason, SourceReason};
+use crate::types::CredentialFault;
 
 /// What a source answered when it was asked for an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,15 @@ pub enum Answer {
     Unfit(String),
     /// It refuses this user.
     Denied(String),
+    /// It does not learn, or does not believe, who this user is.
+    Credentials {
+        /// What is wrong with them.
+        fault: CredentialFault,
+        /// What it said.
+        what: String,
+    },
+    /// There is no such source at all.
+    NoStore(String),
     /// It could not be reached, or not in time.
     Failed(String),
 }
@@ -34,6 +44,8 @@ impl Answer {
             Self::Absent => Err(Reason::Absent),
             Self::Unfit(what) => Err(unfit(what.clone())),
             Self::Denied(what) => Err(Reason::Denied { what: what.clone() }),
+            Self::Credentials { fault, what } => Err(Reason::Credentials { fault: *fault, what: what.clone() }),
+            Self::NoStore(what) => Err(Reason::NoStore { what: what.clone() }),
             Self::Failed(what) => Err(Reason::Network { what: what.clone() }),
         }
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-use crate::types::{Hash, Timestamp};
+use crate::types::{CredentialFault, Hash, Timestamp};
 
 /// No head could be accepted: the gravest reason, and the reason of each source.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -152,6 +152,20 @@ pub enum Reason {
         /// What the source said.
         what: String,
     },
+    /// The source does not learn, or does not believe, who this user is.
+    #[error("{what}")]
+    Credentials {
+        /// What is wrong with the credentials.
+        fault: CredentialFault,
+        /// What the source said.
+        what: String,
+    },
+    /// There is no such source.
+    #[error("{what}")]
+    NoStore {
+        /// What was found in its place.
+        what: String,
+    },
     /// The source could not be read.
     #[error("not reachable: {what}")]
     Network {
@@ -227,6 +241,8 @@ impl Reason {
             Self::NotAHead { .. } => "not-a-head",
             Self::NotARoot { .. } => "not-a-root",
             Self::Denied { .. } => "denied",
+            Self::Credentials { fault, .. } => fault.code(),
+            Self::NoStore { .. } => "no-such-store",
             Self::Network { .. } => "network",
             Self::Absent => "absent",
         }
@@ -263,6 +279,8 @@ impl Reason {
                 "check the address of the source, and that no login page is in between".to_owned()
             }
             Self::Denied { .. } => "check the credentials; some stores answer the same for an object that does not exist".to_owned(),
+            Self::Credentials { fault, .. } => fault.hint().to_owned(),
+            Self::NoStore { .. } => "check the name of the bucket, and endpoint=… if it is not of AWS".to_owned(),
             Self::Network { .. } => "check the connection and run the same command again".to_owned(),
             Self::Absent => "qsync list shows the channels of a source".to_owned(),
         }
@@ -281,7 +299,7 @@ impl Reason {
             Self::FromFuture { .. } => 5,
             Self::Expired { .. } => 4,
             Self::NotAHead { .. } | Self::NotARoot { .. } => 3,
-            Self::Denied { .. } => 2,
+            Self::Denied { .. } | Self::Credentials { .. } | Self::NoStore { .. } => 2,
             Self::Network { .. } => 1,
             Self::Absent => 0,
         }

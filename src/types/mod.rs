@@ -3,6 +3,8 @@
 
 mod channel;
 mod chunk_size;
+mod credential_fault;
+mod form;
 mod hash;
 mod object_key;
 mod rel_path;
@@ -12,6 +14,8 @@ mod when;
 pub use bytesize::ByteSize;
 pub use channel::{ChannelName, InvalidChannelName};
 pub use chunk_size::{ChunkSize, InvalidChunkSize};
+pub use credential_fault::CredentialFault;
+pub use form::{Form, Forms, InvalidForms};
 pub use hash::{Hash, InvalidHash};
 pub use jiff::Timestamp;
 pub use object_key::{InvalidObjectKey, ObjectKey};

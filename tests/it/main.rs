@@ -32,6 +32,7 @@ mod restore_place;
 mod restore_reuse;
 mod restore_sources;
 mod round_trip;
+mod s3;
 mod scarce;
 mod store_processes;
 mod support;

@@ -68,6 +68,19 @@ fn sources_that_are_all_dead_are_named_after_the_longest_wait() {
     tree::assert_same(&world.path("data"), &world.target());
 }
 
+#[test]
+fn a_limit_of_the_rate_holds_for_all_sources_together() {
+    let (world, pin) = published();
+    let (one, other) = (web(&world, || Answer::Whole), web(&world, || Answer::Whole));
+    let limit = (40 * tree::CHUNK / 2).to_string();
+    let started = Instant::now();
+    let restored = world.restore_from(&one.url, &pin).args(["--from", &other.url, "--limit-rate", &limit]).summary();
+    assert!(started.elapsed() >= Duration::from_millis(1_900), "{restored}");
+    tree::assert_same(&world.path("data"), &world.target());
+    let rates: Vec<_> = (0..2).map(|source| restored["sources"][source]["bytes_per_second"].is_u64()).collect();
+    assert_eq!(rates, [true, true], "{restored}");
+}
+
 // P3
 #[test]
 fn no_chunk_is_asked_for_twice() {

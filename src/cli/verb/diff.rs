@@ -12,6 +12,7 @@ use crate::{
         values::{Pin, SnapshotRef},
     },
     ops::diff::{self, Change, ChangedFile, Summary},
+    sources::Settings,
     types::When,
 };
 
@@ -31,7 +32,7 @@ pub(crate) struct DiffArgs {
     /// The same channel and the snapshot to update to [default: the newest]
     #[arg(value_name = "CHANNEL[@WHEN]")]
     new: Option<SnapshotRef>,
-    /// Source: a path, file://…, http(s)://… or a store's name; repeat for several
+    /// Source: a path, file://…, http(s)://…, s3://… or a store's name; repeat for several
     #[arg(long, value_name = "SOURCE")]
     from: Vec<String>,
     /// The repository to trust: b3: and 64 hex digits [default: what this machine trusts]
@@ -52,7 +53,7 @@ pub(super) async fn run(args: DiffArgs, context: &Context) -> Result<(), Failure
         let new = diff::open_other(&patient(&sources), &open, &when).await?;
         context.finish_progress();
         let show = |file: &ChangedFile| context.output.item("changed-file", file, file_line);
-        let sources = as_one(&sources, context).await;
+        let sources = as_one(&sources, Settings::default(), context).await;
         Ok(diff::diff(&open.manifest, &new, &sources, |file| {
             if args.files {
                 show(file)

@@ -9,6 +9,7 @@ use crate::{
     cli::{
         Code,
         context::Context,
+        engine::EngineArgs,
         env,
         exit::Failure,
         output::Format,
@@ -30,12 +31,14 @@ pub(crate) struct ExportArgs {
     /// Channel, and which of its snapshots: @latest, @HEIGHT or @b3:PREFIX
     #[arg(value_name = "CHANNEL[@WHEN]")]
     snapshot: SnapshotRef,
-    /// Source: a path, file://…, http(s)://… or a store's name; repeat for several
+    /// Source: a path, file://…, http(s)://…, s3://… or a store's name; repeat for several
     #[arg(long, value_name = "SOURCE")]
     from: Vec<String>,
     /// The repository to trust: b3: and 64 hex digits [default: what this machine trusts]
     #[arg(long, value_name = "b3:ID")]
     trust: Option<Pin>,
+    #[command(flatten)]
+    engine: EngineArgs,
 }
 
 /// Streams the archive. A reader that goes away is an error: an archive that ends early is not the snapshot.
@@ -48,7 +51,7 @@ pub(super) async fn run(args: ExportArgs, context: &Context) -> Result<(), Failu
     let sources = context.sources(&env::list(args.from, "QSYNC_FROM", &configured.from)).await?;
     let pin = args.trust.or(configured.trust);
     let open = opened(context, &args.snapshot, pin, &sources).await?;
-    let (sources, progress) = (as_one(&sources, context).await, context.progress());
+    let (sources, progress) = (as_one(&sources, args.engine.settings(), context).await, context.progress());
     let exported = export::export(&open, &sources, io::stdout(), &context.stop, &progress).await?;
     context.finish_progress();
     if context.output.format() == Format::Json {

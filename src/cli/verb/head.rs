@@ -42,7 +42,7 @@ pub(crate) enum HeadVerb {
 pub(crate) struct ShowArgs {
     /// The channel
     channel: ChannelName,
-    /// Source: a path, file://…, http(s)://… or a store's name; repeat for several
+    /// Source: a path, file://…, http(s)://…, s3://… or a store's name; repeat for several
     #[arg(long, value_name = "SOURCE")]
     from: Vec<String>,
     /// The repository to trust: b3: and 64 hex digits [default: what this machine trusts]

@@ -23,7 +23,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES)]
 pub(crate) struct InitArgs {
-    /// Store to set up: a path, file://… or a store's name
+    /// Store to set up: a path, file://…, s3://… or a store's name
     #[arg(long, value_name = "STORE")]
     to: String,
     /// Name of the repository, shown to those who first meet it

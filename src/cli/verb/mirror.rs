@@ -1,7 +1,5 @@
 //! `qsync mirror`: copies channels from sources to a store of one's own.
 
-use std::sync::Arc;
-
 use bytesize::ByteSize;
 use clap::Args;
 
@@ -11,9 +9,11 @@ use crate::{
     cli::{
         Code,
         context::Context,
+        engine::EngineArgs,
         env,
         exit::{Classify as _, Failure},
         first_contact::introduced,
+        sources::source_lines,
         values::Pin,
     },
     ops::mirror::{self, ChannelSummary, Mirrored, Options, Outcome, Summary},
@@ -35,10 +35,10 @@ pub(crate) struct MirrorArgs {
     /// Channels to copy: CHAIN/PROFILE [default: all that the sources name]
     #[arg(value_name = "CHANNEL")]
     channels: Vec<ChannelName>,
-    /// Source: a path, file://…, http(s)://… or a store's name; repeat for several
+    /// Source: a path, file://…, http(s)://…, s3://… or a store's name; repeat for several
     #[arg(long, value_name = "SOURCE")]
     from: Vec<String>,
-    /// Store to copy to: a path, file://… or a store's name; made where it is missing
+    /// Store to copy to: a path, file://…, s3://… or a store's name; made where it is missing
     #[arg(long, value_name = "STORE")]
     to: Option<String>,
     /// The repository to trust: b3: and 64 hex digits [default: what this machine trusts]
@@ -50,6 +50,8 @@ pub(crate) struct MirrorArgs {
     /// Say what would be copied, and stop
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    engine: EngineArgs,
 }
 
 /// Copies, and shows what became of each channel.
@@ -81,7 +83,7 @@ async fn options(args: MirrorArgs, sources: &[DynReadStore], to: DynWriteStore, 
     Ok(Options {
         channels: args.channels,
         sources: patient(sources),
-        chunks: Arc::clone(&as_one(sources, context).await),
+        chunks: as_one(sources, args.engine.settings(), context).await,
         to,
         repo,
         state: context.open_state()?,
@@ -110,7 +112,7 @@ fn text(summary: &Summary) -> String {
     let verb = if summary.dry_run { "would copy" } else { "copied" };
     let total =
         format!("{verb} to {}: {} objects, {}; {:.1} s\n", summary.store, summary.objects, ByteSize(summary.bytes), summary.seconds);
-    summary.channels.iter().map(channel_line).chain([total]).collect()
+    summary.channels.iter().map(channel_line).chain([total, source_lines(&summary.sources)]).collect()
 }
 
 fn channel_line(channel: &ChannelSummary) -> String {

@@ -33,7 +33,7 @@ pub(crate) struct PublishArgs {
     channel: ChannelName,
     /// The node's data directory; nothing may write to it [default: data_dir of the channel]
     data_dir: Option<PathBuf>,
-    /// Store to publish to: a path, file://… or a store's name; repeat for several, the first decides races
+    /// Store to publish to: a path, file://…, s3://… or a store's name; repeat for several, the first decides races
     #[arg(long, value_name = "STORE")]
     to: Vec<String>,
     /// Height of a block that the database contains

@@ -9,14 +9,17 @@ use crate::{
     cli::{
         ask,
         context::Context,
+        engine::EngineArgs,
         env,
         exit::Failure,
         first_contact::introduced,
+        output,
         owner::OwnerArg,
-        values::{Pin, SnapshotRef, Span},
+        sources::source_lines,
+        values::{Pin, SnapshotRef},
     },
     restore::{self, Existing, Options, Outcome, Partial, Summary},
-    sources::Report,
+    sources::{cap_of, usd},
 };
 
 const EXAMPLES: &str = "\
@@ -35,7 +38,7 @@ pub(crate) struct RestoreArgs {
     /// Channel, and which of its snapshots: @latest, @HEIGHT or @b3:PREFIX
     #[arg(value_name = "CHANNEL[@WHEN]")]
     snapshot: SnapshotRef,
-    /// Source: a path, file://…, http(s)://… or a store's name; repeat for several, all are used at once
+    /// Source: a path, file://…, http(s)://…, s3://… or a store's name; repeat for several, all are used at once
     #[arg(long, value_name = "SOURCE")]
     from: Vec<String>,
     /// Directory that the database goes to
@@ -66,7 +69,10 @@ pub(crate) struct RestoreArgs {
     /// Owner of the restored files: USER:GROUP, names or numbers
     #[arg(long, value_name = "USER:GROUP")]
     chown: Option<OwnerArg>,
-    /// Say what would be fetched, and stop
+    /// Pay for what the free sources do not deliver, up to the estimate that is shown and a tenth more
+    #[arg(long)]
+    accept_cost: bool,
+    /// Say what would be fetched, and what it could cost, and stop
     #[arg(long)]
     dry_run: bool,
     /// The repository to trust: b3: and 64 hex digits [default: what this machine trusts]
@@ -78,9 +84,8 @@ pub(crate) struct RestoreArgs {
     /// Threads that hash, decode and write [default: all cores]
     #[arg(long, value_name = "COUNT")]
     threads: Option<usize>,
-    /// Give up after this long without any progress
-    #[arg(long, value_name = "TIME", default_value = "24h")]
-    max_wait: Span,
+    #[command(flatten)]
+    engine: EngineArgs,
     /// Answer every question with yes
     #[arg(long)]
     yes: bool,
@@ -90,11 +95,28 @@ pub(crate) struct RestoreArgs {
 pub(super) async fn run(args: RestoreArgs, context: &Context) -> Result<(), Failure> {
     confirm_replacement(&args)?;
     let options = options(args, context).await?;
-    let restored = introduced(context, options.pin, async |pin| restore::run(Options { pin, ..options.clone() }).await);
+    let restored = introduced(context, options.pin, async |pin| run_or_ask(context, Options { pin, ..options.clone() }).await);
     let summary = restored.await?;
     context.finish_progress();
     context.output.summary("restore", &summary, text);
     Ok(())
+}
+
+/// Restores. Where that costs money that nobody agreed to, and somebody is there to be asked, asks once.
+async fn run_or_ask(context: &Context, options: Options) -> Result<Summary, restore::Error> {
+    match restore::run(options.clone()).await {
+        Err(restore::Error::CostNotAccepted { estimates }) if output::can_ask() => {
+            context.finish_progress();
+            let most = usd(cap_of(&estimates, options.read_from));
+            let question =
+                format!("only sources that cost money are there: shall the account of your AWS credentials be charged up to {most}?");
+            match ask::confirm(&question, false) {
+                Ok(()) => restore::run(Options { accept_cost: true, ..options }).await,
+                Err(_) => Err(restore::Error::CostNotAccepted { estimates }),
+            }
+        }
+        done => done,
+    }
 }
 
 /// Deleting a database that exists is confirmed first, on a terminal; elsewhere `--replace` says it all. Overwriting it needs a yes.
@@ -125,9 +147,11 @@ async fn options(args: RestoreArgs, context: &Context) -> Result<Options, Failur
         seeds: args.seed,
         rehash: args.rehash,
         dry_run: args.dry_run,
+        accept_cost: args.accept_cost,
+        read_from: args.engine.read_from(),
         memory_bytes: args.memory.as_u64(),
         threads: context.threads(args.threads),
-        max_wait_secs: args.max_wait.0.as_secs(),
+        engine: if args.accept_cost { args.engine.settings_of_payer() } else { args.engine.settings() },
         pin: args.trust.or(configured.trust).map(|pin| pin.0),
         home: env::home(),
         state_dir: context.state_dir()?,
@@ -180,26 +204,31 @@ fn text(summary: &Summary) -> String {
     if let Some(most) = summary.most_to_fetch_bytes {
         text += &format!("would fetch {} at most\n", ByteSize(most));
     }
-    text.extend(summary.sources.iter().map(source_line));
-    text
-}
-
-fn source_line(source: &Report) -> String {
-    let done = format!("  {}: {} objects, {}", source.source, source.objects, ByteSize(source.bytes));
-    match &source.last_error {
-        Some(last) => format!("{done}; {} errors, {} wrong answers, the last: {last}\n", source.errors, source.strikes),
-        None => done + "\n",
-    }
+    text.extend(summary.costs.iter().map(|estimate| format!("would cost: {estimate}\n")));
+    text + &source_lines(&summary.sources)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::Hash;
+    use crate::{
+        sources::{Failures, Report},
+        types::Hash,
+    };
 
     fn source(name: &str, last_error: Option<&str>) -> Report {
         let errors = last_error.iter().len() as u64;
-        Report { source: name.into(), objects: 3, bytes: 2 << 20, errors, strikes: 0, last_error: last_error.map(str::to_owned) }
+        let (last_error, failures) = (last_error.map(str::to_owned), Failures { network: errors, ..Failures::default() });
+        Report {
+            source: name.into(),
+            objects: 3,
+            bytes: 2 << 20,
+            bytes_per_second: Some(1 << 20),
+            errors,
+            failures,
+            last_error,
+            ..Report::default()
+        }
     }
 
     #[test]
@@ -213,6 +242,7 @@ mod tests {
             files: 4,
             bytes: 5 << 20,
             most_to_fetch_bytes: None,
+            costs: Vec::new(),
             fetched_bytes: 4 << 20,
             reused_bytes: 0,
             written_bytes: 5 << 20,
@@ -224,8 +254,8 @@ mod tests {
         insta::assert_snapshot!(text(&summary), @r"
         restored: kusama/pruned 0d197521d9a4 in /srv/db
         4 files, 5.0 MiB; fetched 4.0 MiB, reused 0 B, written 5.0 MiB, holes 0 B; 1 retries; 2.0 s, 2.5 MiB/s
-          /a: 3 objects, 2.0 MiB
-          https://b: 3 objects, 2.0 MiB; 1 errors, 0 wrong answers, the last: reset
+          /a         3 objects  2.0 MiB  1.0 MiB/s
+          https://b  3 objects  2.0 MiB  1.0 MiB/s; 1 errors (network 1); the last: reset
         ");
     }
 }

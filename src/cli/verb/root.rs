@@ -25,7 +25,7 @@ pub(crate) enum RootVerb {
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES)]
 pub(crate) struct ShowArgs {
-    /// Source: a path, file://…, http(s)://… or a store's name; repeat for several
+    /// Source: a path, file://…, http(s)://…, s3://… or a store's name; repeat for several
     #[arg(long, value_name = "SOURCE")]
     from: Vec<String>,
     /// The repository to trust: b3: and 64 hex digits [default: what this machine trusts]

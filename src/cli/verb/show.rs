@@ -12,6 +12,7 @@ use crate::{
         values::{Pin, SnapshotRef},
     },
     ops::show::{self, Shown, ShownChunk, ShownFile},
+    sources::Settings,
 };
 
 const EXAMPLES: &str = "\
@@ -28,7 +29,7 @@ pub(crate) struct ShowArgs {
     /// Channel, and which of its snapshots: @latest, @HEIGHT or @b3:PREFIX
     #[arg(value_name = "CHANNEL[@WHEN]")]
     snapshot: SnapshotRef,
-    /// Source: a path, file://…, http(s)://… or a store's name; repeat for several
+    /// Source: a path, file://…, http(s)://…, s3://… or a store's name; repeat for several
     #[arg(long, value_name = "SOURCE")]
     from: Vec<String>,
     /// The repository to trust: b3: and 64 hex digits [default: what this machine trusts]
@@ -53,7 +54,7 @@ pub(super) async fn run(args: ShowArgs, context: &Context) -> Result<(), Failure
         show::files(&open).for_each(|file| context.output.item("file", &file, file_line));
     }
     if args.chunks {
-        let sources = as_one(&sources, context).await;
+        let sources = as_one(&sources, Settings::default(), context).await;
         let chunks = show::chunks(&open, &sources, |chunk| context.output.item("chunk", chunk, chunk_line));
         context.until_stopped(async { Ok(chunks.await?) }).await?;
     }

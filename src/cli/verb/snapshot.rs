@@ -40,6 +40,6 @@ pub(super) fn patient(sources: &[DynReadStore]) -> Vec<DynReadStore> {
 }
 
 /// All sources as one, each asked for chunks in the form it has.
-pub(super) async fn as_one(sources: &[DynReadStore], context: &Context) -> Arc<Sources> {
-    Arc::new(Sources::new(forms::with_forms(sources).await, Settings::default(), context.progress()))
+pub(super) async fn as_one(sources: &[DynReadStore], settings: Settings, context: &Context) -> Arc<Sources> {
+    Arc::new(Sources::new(forms::with_forms(sources).await, settings, context.progress()))
 }

@@ -10,11 +10,13 @@ use crate::{
     cli::{
         Code,
         context::Context,
+        engine::EngineArgs,
         env,
         exit::Failure,
         first_contact::introduced,
         output::stdout,
-        values::{Pin, SnapshotRef, Span},
+        sources::source_lines,
+        values::{Pin, SnapshotRef},
     },
     disk::verify::Defect,
     restore::verify::{self, Checked, Options, Remote, Summary},
@@ -41,7 +43,7 @@ pub(crate) struct VerifyArgs {
     /// Fetch what is wrong or missing, and nothing else, and write it where it belongs. Needs --from
     #[arg(long)]
     repair: bool,
-    /// Source: a path, file://…, http(s)://… or a store's name; repeat for several, all are used at once
+    /// Source: a path, file://…, http(s)://…, s3://… or a store's name; repeat for several, all are used at once
     #[arg(long, value_name = "SOURCE")]
     from: Vec<String>,
     /// The repository to trust: b3: and 64 hex digits [default: what this machine trusts]
@@ -62,9 +64,8 @@ pub(crate) struct VerifyArgs {
     /// Memory for chunks in flight
     #[arg(long, value_name = "SIZE", default_value = "192MiB")]
     memory: ByteSize,
-    /// Give up after this long without any progress
-    #[arg(long, value_name = "TIME", default_value = "24h")]
-    max_wait: Span,
+    #[command(flatten)]
+    engine: EngineArgs,
 }
 
 impl VerifyArgs {
@@ -136,7 +137,7 @@ async fn remote(args: &VerifyArgs, context: &Context) -> Result<Option<Remote>, 
         snapshot: args.snapshot.clone().map(|snapshot| (snapshot.channel, snapshot.when)),
         pin: args.trust.or_else(|| configured.as_ref()?.trust).map(|pin| pin.0),
         memory_bytes: args.memory.as_u64(),
-        max_wait_secs: args.max_wait.0.as_secs(),
+        engine: args.engine.settings(),
         home: env::home(),
         now: context.now,
     }))
@@ -185,7 +186,7 @@ fn line(wrong: &Wrong<'_>) -> String {
 
 fn text(found: &Summary) -> String {
     let verdict = if found.defects == 0 { "verified" } else { "NOT verified" };
-    format!(
+    let text = format!(
         "{verdict}: {} {} in {}\n{} files, {}, {} chunks right, {} defects; {} repaired, fetched {}; {:.1} s\n",
         found.channel,
         found.snapshot.short(),
@@ -197,7 +198,8 @@ fn text(found: &Summary) -> String {
         found.repaired,
         ByteSize(found.fetched_bytes),
         found.seconds
-    )
+    );
+    text + &source_lines(&found.sources)
 }
 
 #[cfg(test)]

@@ -48,6 +48,7 @@ pub(super) async fn mirror(options: &Arc<Options>, name: &ChannelName) -> Result
     if !options.dry_run {
         if step == Step::Copy {
             show(&destination, &head, &shown).await?;
+            announce(options, &destination, name).await;
         }
         update_index(options, &destination, name).await;
     }
@@ -157,6 +158,13 @@ async fn show(destination: &Destination, head: &Verified<Head>, shown: &StoreHea
     }
 }
 
+/// Caches find out by themselves within a minute: failing to tell them is a warning.
+async fn announce(options: &Options, destination: &Destination, name: &ChannelName) {
+    if let Err(error) = destination.store().announce().await {
+        warn(options, format!("{name}: the new head is live, but the mirror's CDN shows it up to a minute later: {}", error.one_line()));
+    }
+}
+
 /// The index is a hint: failing to write it is a warning.
 async fn update_index(options: &Options, destination: &Destination, name: &ChannelName) {
     if let Err(error) = catalog::update_index(destination.store(), options.repo, name).await {
@@ -175,6 +183,7 @@ fn is_missing(error: &Error) -> bool {
         | Error::Store(_)
         | Error::Damaged { .. }
         | Error::Forms { .. }
+        | Error::Chunk { .. }
         | Error::Lost { .. }
         | Error::Interrupted => false,
     }

@@ -1,21 +1,23 @@
 //! Copies the chunks and lists of one snapshot with bounded memory: chunks under way × their length, and a few segments of rows.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{Error, destination::Destination};
 use crate::{
     format::{
+        chunk,
+        frame::{Decoder, Encoder},
         key,
         list::{FileShape, SEGMENT_ROWS},
         manifest::{FileEntry, Layout, Manifest},
         row::{Row, Stored},
     },
     progress::{Event, Progress},
-    sources::Sources,
+    sources::{Exhausted, Sources},
     trust::Verified,
-    types::Hash,
+    types::{Form, Forms, Hash, RelPath},
 };
 
 /// Chunks and lists under way at once.
@@ -52,6 +54,8 @@ struct Place {
 #[derive(Clone, Copy, Debug)]
 struct Wanted {
     file: usize,
+    row: Row,
+    /// Of its frame.
     hash: Hash,
     frame_bytes: u32,
     raw_bytes: u32,
@@ -116,7 +120,7 @@ impl Copying {
             let raw_bytes = shape.raw_len(place.segment * SEGMENT_ROWS + at as u64);
             match row.stored {
                 Stored::Frame { hash, bytes } if !known.iter().any(|rows| rows.get(at) == Some(&row)) => {
-                    wanted.push(Wanted { file: place.file, hash, frame_bytes: bytes, raw_bytes });
+                    wanted.push(Wanted { file: place.file, row, hash, frame_bytes: bytes, raw_bytes });
                 }
                 Stored::Hole | Stored::Frame { .. } => self.progress.event(Event::Done { bytes: u64::from(raw_bytes) }),
             }
@@ -152,14 +156,71 @@ impl Copying {
     }
 
     async fn copy_chunk(&self, wanted: Wanted) -> Result<(), Error> {
-        let Wanted { file, hash, frame_bytes, raw_bytes } = wanted;
-        let fetch = async {
-            let fetched = self.sources.frame(hash, frame_bytes).await;
-            fetched.map_err(|source| Error::Object { path: self.file(file).path.clone(), source })
-        };
-        self.destination.place(&key::chunk(&hash), hash, u64::from(frame_bytes), fetch).await?;
+        let (forms, raw_bytes) = (self.destination.forms(), wanted.raw_bytes);
+        let fetched = OnceLock::new();
+        if forms.contains(Form::Zstd) {
+            let Wanted { hash, frame_bytes, .. } = wanted;
+            let fetch = async {
+                let frame = self.frame(&wanted).await?;
+                if forms == Forms::Both {
+                    // Its other form is made of it, and not fetched again.
+                    let _ = fetched.set(frame.clone());
+                }
+                Ok(frame)
+            };
+            self.destination.place(&key::chunk(&hash), hash, u64::from(frame_bytes), fetch).await?;
+        }
+        if forms.contains(Form::Raw) {
+            let raw = wanted.row.raw;
+            let fetch = async {
+                match fetched.get() {
+                    Some(frame) => self.decoded(&wanted, frame).await,
+                    None => self.chunk(&wanted).await,
+                }
+            };
+            self.destination.place(&key::raw(&raw), raw, u64::from(raw_bytes), fetch).await?;
+        }
         self.progress.event(Event::Done { bytes: u64::from(raw_bytes) });
         Ok(())
+    }
+
+    /// The frame that the row names, from a source that has frames, else made again of the chunk.
+    async fn frame(&self, wanted: &Wanted) -> Result<Vec<u8>, Error> {
+        match self.sources.frame(wanted.hash, wanted.frame_bytes).await {
+            Err(Exhausted::Missing { .. }) if self.sources.any_raw() => self.encoded(wanted, self.chunk(wanted).await?).await,
+            fetched => fetched.map_err(|source| self.not_delivered(wanted, source)),
+        }
+    }
+
+    async fn chunk(&self, wanted: &Wanted) -> Result<Vec<u8>, Error> {
+        self.sources.chunk(wanted.row, wanted.raw_bytes).await.map_err(|source| self.not_delivered(wanted, source))
+    }
+
+    async fn decoded(&self, wanted: &Wanted, frame: &[u8]) -> Result<Vec<u8>, Error> {
+        let (Wanted { row, raw_bytes, .. }, frame) = (*wanted, frame.to_vec());
+        let decoded = on_a_thread(move || {
+            let mut raw = Vec::with_capacity(raw_bytes as usize);
+            chunk::verify_frame(&row, raw_bytes, &frame, &mut Decoder::new(), &mut raw).map(drop).map(|()| raw)
+        });
+        decoded.await.map_err(|source| Error::Chunk { path: self.path(wanted), source })
+    }
+
+    async fn encoded(&self, wanted: &Wanted, raw: Vec<u8>) -> Result<Vec<u8>, Error> {
+        let (encoder, hash) = (Encoder::like(&self.manifest.about().encoder), wanted.hash);
+        let encoded = on_a_thread(move || {
+            let mut frame = Vec::new();
+            encoder?.encode(&raw, &mut frame).ok()?;
+            (Hash::of(&frame) == hash).then_some(frame)
+        });
+        encoded.await.ok_or_else(|| Error::Forms { path: self.path(wanted) })
+    }
+
+    fn path(&self, wanted: &Wanted) -> RelPath {
+        self.file(wanted.file).path.clone()
+    }
+
+    fn not_delivered(&self, wanted: &Wanted, source: Exhausted) -> Error {
+        Error::Object { path: self.path(wanted), source }
     }
 
     async fn copy_list(&self, place: Place) -> Result<(), Error> {
@@ -176,4 +237,8 @@ impl Copying {
         let bytes = self.shape(file).rows_in(place.segment) * Row::BYTES as u64;
         self.destination.place(&key::list(&id), id, bytes, fetch).await
     }
+}
+
+async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))
 }

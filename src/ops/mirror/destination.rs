@@ -7,16 +7,17 @@ use bytes::Bytes;
 use super::{Error, Options};
 use crate::{
     catalog::{self, Proved, Sample, StoreHead},
-    format::{key, store_info::Form},
+    format::key,
     store::{DynWriteStore, ErrorKind, Put},
     trust::{MAX_NEW_ROOTS, RootChain},
-    types::{ChannelName, Hash, ObjectKey},
+    types::{ChannelName, Forms, Hash, ObjectKey},
 };
 
 /// The store, and what this run put there for one channel.
 #[derive(Debug)]
 pub(super) struct Destination {
     store: DynWriteStore,
+    forms: Forms,
     rehash: bool,
     dry_run: bool,
     done: Mutex<Done>,
@@ -41,16 +42,14 @@ enum Found {
     },
 }
 
-/// Refuses a store of another repository, and one whose readers would miss what this version does not write.
+/// Refuses a store of another repository, and one that holds chunks in other forms than it is asked to.
 ///
 /// # Errors
-/// [`Error::Forms`]; as [`catalog::check_repo`].
+/// As [`catalog::check_repo`] and [`catalog::forms_of`].
 pub(super) async fn check(options: &Options) -> Result<(), Error> {
     catalog::check_repo(&options.to, options.repo).await?;
-    match catalog::store_info(&options.to).await? {
-        Some(info) if info.forms != [Form::Zstd] => Err(Error::Forms { store: options.to.name().to_owned() }),
-        _ => Ok(()),
-    }
+    catalog::forms_of(&options.to).await?;
+    Ok(())
 }
 
 /// The roots of the sources, and those that continue them in the store: its readers see them too.
@@ -73,8 +72,14 @@ impl Destination {
         if !options.dry_run {
             catalog::prepare_store(&options.to, chain).await?;
         }
+        let forms = catalog::forms_of(&options.to).await?;
         let Options { rehash, dry_run, .. } = *options;
-        Ok(Self { store: DynWriteStore::clone(&options.to), rehash, dry_run, done: Mutex::default() })
+        Ok(Self { store: DynWriteStore::clone(&options.to), forms, rehash, dry_run, done: Mutex::default() })
+    }
+
+    /// The forms in which it holds chunks.
+    pub(super) fn forms(&self) -> Forms {
+        self.forms
     }
 
     pub(super) fn store(&self) -> &DynWriteStore {

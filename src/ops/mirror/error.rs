@@ -4,6 +4,7 @@ use thiserror::Error;
 
 use crate::{
     catalog,
+    format::chunk::ChunkError,
     progress::in_one_line,
     sources::{Exhausted, RowsError},
     store,
@@ -44,11 +45,20 @@ pub enum Error {
         /// What is there.
         what: String,
     },
-    /// The store wants chunks in a form that this version does not write.
-    #[error("{store} holds chunks in a form that this version cannot write: its store.json says so")]
+    /// The store holds frames, the sources hold chunks only as they are, and this version makes other frames of them than the snapshot names.
+    #[error("{path}: no source has frames, and this qsync makes another frame of a chunk than the publisher's did")]
     Forms {
-        /// The store.
-        store: String,
+        /// The file.
+        path: RelPath,
+    },
+    /// The signed rows of a chunk contradict each other: no source can heal it.
+    #[error("a chunk of {path} is not what its row says in its other form")]
+    Chunk {
+        /// The file.
+        path: RelPath,
+        /// Why.
+        #[source]
+        source: ChunkError,
     },
     /// Somebody else changed the head meanwhile.
     #[error("somebody else changed the head of {channel} on {store} during this run")]

@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, path::Path, sync::Mutex};
 use super::*;
 use crate::{
     catalog::{Initialised, Publisher, read_head},
-    format::{head::Head, key, root::Root, store_info::Form as StoredForm},
+    format::{head::Head, key, root::Root},
     fs::{Fs, MemoryFs, RealFs},
     progress::{NoProgress, Recorder},
     publish,
     sources::{Form, Settings},
     store::{Action, Call, Create, ErrorKind, Fault, LocalStore, MemoryStore, ReadStore as _, RecordStore, WriteStore as _},
     trust::{Verified, sign_root},
-    types::{ChunkSize, ObjectKey},
+    types::{ChunkSize, Forms, ObjectKey},
 };
 
 const CHUNK: usize = 65_536;
@@ -451,10 +451,10 @@ async fn a_store_of_another_repository_or_with_another_form_is_refused_untouched
     assert_eq!(other.keys(), keys);
 
     let raw = MemoryStore::new("raw");
-    let mut info = crate::format::store_info::StoreInfo::new(world.repo, crate::format::store_info::Cas::None);
-    info.forms.push(StoredForm::Raw);
+    let info = crate::format::store_info::StoreInfo::new(world.repo, Forms::Raw, crate::format::store_info::Cas::None);
     raw.swap(&key::store_info(), None, info.to_bytes().into()).await.unwrap();
-    assert!(matches!(world.mirror(raw.clone()).await.unwrap_err(), Error::Forms { .. }));
+    let error = world.mirror(raw.clone().with_forms(Forms::Zstd)).await.unwrap_err();
+    assert!(matches!(&error, Error::Catalog(error) if error.code() == "other-forms"), "{error:?}");
     assert_eq!(raw.keys(), [key::store_info()]);
 }
 

@@ -1,10 +1,13 @@
 //! Reads a body, not trusting its length and not waiting for ever.
 
+use bytes::Bytes;
 use reqwest::Response;
-use tokio::time::{Instant, timeout_at};
 
-use super::{Fault, Timeouts, status};
-use crate::store::ErrorKind;
+use super::{Fault, status};
+use crate::store::{
+    ErrorKind,
+    patience::{Pace, Timeouts},
+};
 
 /// Reads the whole body into `into`, which is empty.
 pub(super) async fn read(mut response: Response, timeouts: &Timeouts, max_bytes: u64, into: &mut Vec<u8>) -> Result<(), Fault> {
@@ -13,7 +16,7 @@ pub(super) async fn read(mut response: Response, timeouts: &Timeouts, max_bytes:
         return Err(too_large(format!("{announced} bytes are announced, at most {max_bytes} expected")));
     }
     let mut pace = Pace::new(timeouts);
-    while let Some(bytes) = pace.next_chunk(&mut response).await? {
+    while let Some(bytes) = next_piece(&mut pace, &mut response).await? {
         if into.len() as u64 + bytes.len() as u64 > max_bytes {
             return Err(too_large(format!("more than the {max_bytes} bytes expected arrive")));
         }
@@ -25,44 +28,13 @@ pub(super) async fn read(mut response: Response, timeouts: &Timeouts, max_bytes:
     Ok(())
 }
 
+async fn next_piece(pace: &mut Pace<'_>, response: &mut Response) -> Result<Option<Bytes>, Fault> {
+    let piece = pace.wait(response.chunk()).await.map_err(|slow| Fault::new(ErrorKind::TooSlow, slow.0))?;
+    let piece = piece.map_err(status::of_broken_body)?;
+    pace.arrived(piece.as_ref().map_or(0, Bytes::len));
+    Ok(piece)
+}
+
 fn too_large(reason: String) -> Fault {
     Fault::new(ErrorKind::TooLarge, reason)
-}
-
-/// Watches that enough arrives in every window of time.
-struct Pace<'a> {
-    timeouts: &'a Timeouts,
-    window_end: Instant,
-    window_bytes: u64,
-}
-
-impl<'a> Pace<'a> {
-    fn new(timeouts: &'a Timeouts) -> Self {
-        Self { timeouts, window_end: Instant::now() + timeouts.rate_window, window_bytes: 0 }
-    }
-
-    /// The next piece of the body; `None` at its end.
-    async fn next_chunk(&mut self, response: &mut Response) -> Result<Option<bytes::Bytes>, Fault> {
-        loop {
-            match timeout_at(self.window_end, response.chunk()).await {
-                Ok(Ok(chunk)) => {
-                    self.window_bytes += chunk.as_ref().map_or(0, |bytes| bytes.len() as u64);
-                    return Ok(chunk);
-                }
-                Ok(Err(error)) => return Err(status::of_broken_body(error)),
-                Err(_) => self.next_window()?,
-            }
-        }
-    }
-
-    fn next_window(&mut self) -> Result<(), Fault> {
-        let (window, least) = (self.timeouts.rate_window, self.timeouts.rate_window_bytes);
-        if self.window_bytes < least {
-            let reason = format!("too slow: {} bytes in {} s, at least {least} expected", self.window_bytes, window.as_secs_f32());
-            return Err(Fault::new(ErrorKind::Interrupted, reason));
-        }
-        self.window_bytes = 0;
-        self.window_end = Instant::now() + window;
-        Ok(())
-    }
 }

@@ -160,12 +160,27 @@ async fn an_announced_length_is_neither_believed_nor_reserved() {
 async fn a_body_below_the_least_rate_is_given_up_and_one_above_it_is_not() {
     let drip = |bytes: usize| vec![send(OK), send("\r\n"), Step::Drip(vec![b'x'; bytes], Duration::from_millis(20))];
     let begin = Instant::now();
-    assert_eq!(kind(drip(1)).await, ErrorKind::Interrupted);
+    assert_eq!(kind(drip(1)).await, ErrorKind::TooSlow);
     assert!(begin.elapsed() < Duration::from_secs(1));
     // Takes longer than any window, and is fast enough in each.
     let server = Server::start(drip(400)).await;
     let error = server.store().get(&key(), 10_000).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::TooLarge, "{error}");
+}
+
+// HM-05
+#[tokio::test]
+async fn a_server_that_nobody_can_replace_is_waited_for_while_anything_arrives() {
+    let drip = Step::Drip(b"x".to_vec(), Duration::from_millis(20));
+    let server = Server::start(vec![send(OK), send("\r\n"), drip]).await;
+    let store = server.store();
+    store.be_patient();
+    let begin = Instant::now();
+    assert_eq!(store.get(&key(), 40).await.unwrap_err().kind, ErrorKind::TooLarge);
+    assert!(begin.elapsed() > Duration::from_millis(500), "it lasts longer than two windows: {:?}", begin.elapsed());
+    let silent = Server::start(vec![send(OK), send("Content-Length: 5\r\n\r\n"), Step::Hang]).await.store();
+    silent.be_patient();
+    assert_eq!(silent.get(&key(), 40).await.unwrap_err().kind, ErrorKind::TooSlow);
 }
 
 // HM-05
@@ -271,7 +286,7 @@ async fn a_black_hole_is_given_up() {
     let begin = Instant::now();
     assert_eq!(kind(vec![Step::Hang]).await, ErrorKind::Unreachable);
     assert!(begin.elapsed() < Duration::from_secs(2));
-    assert_eq!(kind(vec![send(OK), send("Content-Length: 5\r\n\r\n"), Step::Hang]).await, ErrorKind::Interrupted);
+    assert_eq!(kind(vec![send(OK), send("Content-Length: 5\r\n\r\n"), Step::Hang]).await, ErrorKind::TooSlow);
 }
 
 // NW-03

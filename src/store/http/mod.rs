@@ -8,42 +8,24 @@ mod redirect;
 mod resolve;
 mod status;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use ::url::Url;
 use async_trait::async_trait;
 use reqwest::{Client, Response, header};
 
-use super::{Error, ErrorKind, ReadStore, url::without_secrets};
+use super::{Error, ErrorKind, ReadStore, Timeouts, url::without_secrets};
 use crate::types::ObjectKey;
 
 /// A cache in front of a web server keeps "there is no such object" for 10 s unless told otherwise.
 const ABSENCE_REMEMBERED: Duration = Duration::from_secs(15);
-
-/// How long a web server may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// To accept a connection, with the TLS handshake.
-    pub connect: Duration,
-    /// From the connection to the end of the answer's headers, with all redirects.
-    pub first_byte: Duration,
-    /// The length of the windows in which the rate of a body is measured.
-    pub rate_window: Duration,
-    /// The fewest bytes of a body that must arrive in each such window.
-    pub rate_window_bytes: u64,
-}
-
-impl Default for Timeouts {
-    /// 5 s, 15 s, and 16 KiB/s over 30 s.
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(5),
-            first_byte: Duration::from_secs(15),
-            rate_window: Duration::from_secs(30),
-            rate_window_bytes: 30 * 16 * 1024,
-        }
-    }
-}
 
 /// A store behind a web server. Proxies are taken from the environment (`HTTPS_PROXY`, `NO_PROXY`).
 pub struct HttpStore {
@@ -51,6 +33,7 @@ pub struct HttpStore {
     base: Url,
     name: String,
     timeouts: Timeouts,
+    is_patient: AtomicBool,
 }
 
 /// What went wrong with a request, before it is known which.
@@ -89,7 +72,7 @@ impl HttpStore {
             .dns_resolver(Arc::new(resolve::Resolver::new(host.to_owned())))
             .build()
             .map_err(|error| failed(ErrorKind::Io, "cannot make a TLS client").caused_by(error))?;
-        Ok(Self { client, base: base.clone(), name, timeouts })
+        Ok(Self { client, base: base.clone(), name, timeouts, is_patient: AtomicBool::new(false) })
     }
 
     fn url(&self, key: &ObjectKey) -> Url {
@@ -101,11 +84,15 @@ impl HttpStore {
     async fn fetch(&self, key: &ObjectKey, max_bytes: u64, into: &mut Vec<u8>) -> Result<(), Fault> {
         let response = self.ask(self.url(key)).await?;
         status::check(&response)?;
-        body::read(response, &self.timeouts, max_bytes, into).await
+        body::read(response, &self.body_timeouts(), max_bytes, into).await
+    }
+
+    fn body_timeouts(&self) -> Timeouts {
+        if self.is_patient.load(Ordering::Relaxed) { self.timeouts.patient() } else { self.timeouts }
     }
 
     async fn ask(&self, url: Url) -> Result<Response, Fault> {
-        let patience = self.timeouts.connect + self.timeouts.first_byte;
+        let patience = self.timeouts.answer(0);
         match tokio::time::timeout(patience, self.client.get(url).send()).await {
             Ok(answer) => answer.map_err(status::of_failed_request),
             Err(_) => Err(Fault::new(ErrorKind::Unreachable, format!("no answer within {} s", patience.as_secs_f32()))),
@@ -121,6 +108,10 @@ impl ReadStore for HttpStore {
 
     fn remembers_absence(&self) -> Duration {
         ABSENCE_REMEMBERED
+    }
+
+    fn be_patient(&self) {
+        self.is_patient.store(true, Ordering::Relaxed);
     }
 
     /// An empty answer is [`ErrorKind::BadAnswer`]: no object of the format is empty, and broken servers and proxies send them.

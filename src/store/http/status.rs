@@ -12,7 +12,7 @@ use reqwest::{
 };
 
 use super::{Fault, redirect::Refused};
-use crate::store::{ErrorKind, retry::LONGEST_RETRY_AFTER};
+use crate::store::{ErrorKind, patience::retry_after};
 
 /// Lets only a plain 200 pass.
 pub(super) fn check(response: &Response) -> Result<(), Fault> {
@@ -33,19 +33,13 @@ fn kind_of(status: StatusCode, headers: &HeaderMap) -> ErrorKind {
     match status.as_u16() {
         404 | 410 => ErrorKind::NotFound,
         401 | 403 | 407 => ErrorKind::Denied,
-        408 | 429 | 500..=599 => ErrorKind::Unavailable { retry_after: retry_after(headers, SystemTime::now()) },
+        408 | 429 | 500..=599 => ErrorKind::Unavailable { retry_after: asked_pause(headers, SystemTime::now()) },
         _ => ErrorKind::BadAnswer,
     }
 }
 
-/// The header in either of its forms, seconds or a date, cut to a minute.
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let asked = match text.parse() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => httpdate::parse_http_date(text).ok()?.duration_since(now).unwrap_or_default(),
-    };
-    Some(asked.min(LONGEST_RETRY_AFTER))
+fn asked_pause(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    retry_after(headers.get(RETRY_AFTER)?.to_str().ok()?, now)
 }
 
 /// A request that got no answer.
@@ -90,24 +84,6 @@ fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Erro
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn asks(text: &str) -> Option<Duration> {
-        let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
-        retry_after(&HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]), now)
-    }
-
-    // NW-04
-    #[test]
-    fn retry_after_is_seconds_or_a_date_and_at_most_a_minute() {
-        assert_eq!(asks("7"), Some(Duration::from_secs(7)));
-        assert_eq!(asks("Sun, 06 Nov 1994 08:49:57 GMT"), Some(Duration::from_secs(20)));
-        assert_eq!(asks("Sun, 06 Nov 1994 08:00:00 GMT"), Some(Duration::ZERO));
-        assert_eq!(asks("86400"), Some(Duration::from_secs(60)));
-        assert_eq!(asks("Tue, 06 Nov 2001 08:49:57 GMT"), Some(Duration::from_secs(60)));
-        for nonsense in ["", "soon", "-1", "99999999999999999999999"] {
-            assert_eq!(asks(nonsense), None, "{nonsense}");
-        }
-    }
 
     #[test]
     fn every_status_has_one_meaning() {

@@ -18,8 +18,8 @@ use super::{
 };
 use crate::{
     fs::{Fs, resolve_existing},
-    store::{Error, ErrorKind, Put, ReadStore, Swap, Tag, WriteStore},
-    types::ObjectKey,
+    store::{Error, ErrorKind, Put, ReadStore, Swap, Tag, WantedForms, WriteStore},
+    types::{Forms, ObjectKey},
 };
 
 /// No mutable object is longer.
@@ -47,9 +47,16 @@ pub struct LocalStore {
     reader: LocalReader,
     create: Create,
     writer: Arc<Mutex<Option<Arc<Writer>>>>,
+    forms: WantedForms,
 }
 
 impl LocalStore {
+    /// The same store, to hold chunks in the forms that the user names, if any.
+    #[must_use]
+    pub fn with_forms(self, forms: Option<Forms>) -> Self {
+        Self { forms: forms.map_or(self.forms, WantedForms::Exactly), ..self }
+    }
+
     /// Opens the store in the directory `root`, which may be a link to one. Blocks. Writes nothing.
     ///
     /// # Errors
@@ -61,7 +68,7 @@ impl LocalStore {
         };
         // Its name stays what the user calls it.
         let reader = LocalReader { root: resolve_existing(&*reader.fs, root), ..reader };
-        Ok(Self { reader, create, writer: Arc::default() })
+        Ok(Self { reader, create, writer: Arc::default(), forms: WantedForms::ByDefault(Forms::Zstd) })
     }
 
     /// Runs `work` on the writing half, which is made first if need be, where it may block. Many at once.
@@ -125,6 +132,10 @@ impl ReadStore for LocalStore {
 
 #[async_trait]
 impl WriteStore for LocalStore {
+    fn forms(&self) -> WantedForms {
+        self.forms
+    }
+
     async fn put_new(&self, key: &ObjectKey, bytes: Bytes) -> Result<Put, Error> {
         let key = key.clone();
         self.write(move |reader, writer| {

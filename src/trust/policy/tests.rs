@@ -266,6 +266,17 @@ fn the_same_payload_with_other_signatures_is_the_same_head() {
     assert_eq!(world.accepted(&[offer("a", &cosigned), offer("b", &world.signed(184))]).head.seq, 184);
 }
 
+// AW-04, AW-07
+#[test]
+fn who_is_not_believed_and_what_is_not_there_have_codes_of_their_own() {
+    let world = World::new();
+    let expired = Answer::Credentials { fault: crate::types::CredentialFault::Expired, what: "old".to_owned() };
+    for (answer, code) in [(expired, "credentials-expired"), (Answer::NoStore("no bucket".to_owned()), "no-such-store")] {
+        let offers = [no_offer("down", Answer::Failed("connection refused".to_owned())), no_offer("store", answer)];
+        assert_eq!(world.refusal(&offers).reason.code(), code);
+    }
+}
+
 // HM-19
 #[test]
 fn the_gravest_reason_is_the_answer_and_all_are_listed() {

@@ -159,7 +159,7 @@ fn repairing(provider: &Provider, disk: &MemoryFs) -> verify::Options {
         snapshot: None,
         pin: Some(provider.pin),
         memory_bytes: 64 << 20,
-        max_wait_secs: 60,
+        engine: qsync::sources::Settings { max_wait: std::time::Duration::from_secs(60), ..Default::default() },
         home: None,
         now: now(),
     };

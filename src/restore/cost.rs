@@ -1,0 +1,67 @@
+//! What a restore may cost: estimated and agreed to before the first paid byte.
+
+use std::sync::Arc;
+
+use super::{Error, Options, local::Local, snapshot::Snapshot};
+use crate::{
+    format::{
+        list::FileShape,
+        manifest::{Layout, Manifest},
+        row::Row,
+    },
+    progress::Event,
+    sources::{Estimate, Form, Paid, PriceTable, Settings, Work, cap_of},
+    store::{Charge, DynReadStore},
+};
+
+/// The sources that cost money, if they had to deliver everything.
+pub(super) async fn estimates(stores: &[(DynReadStore, Form)], snapshot: &Snapshot, local: &Arc<Local>) -> Result<Vec<Estimate>, Error> {
+    if stores.iter().all(|(store, _)| store.charge() == Charge::Free) {
+        return Ok(Vec::new());
+    }
+    let work = work(&snapshot.manifest, local.most_to_fetch(&snapshot.manifest).await?);
+    let of = |(store, form): &(DynReadStore, Form)| Estimate::of(store.name(), &store.charge(), *form, &work, PriceTable::builtin());
+    Ok(stores.iter().filter_map(of).collect())
+}
+
+/// Everything but holes and what is recorded to be here, of which `frame_bytes` are left.
+fn work(manifest: &Manifest, frame_bytes: u64) -> Work {
+    let totals = manifest.totals();
+    let lists = manifest.files().iter().filter(|file| matches!(file.layout, Layout::Lists(_)));
+    let shapes = lists.map(|file| FileShape::new(file.bytes, manifest.about().chunk_size));
+    let (segments, rows) = shapes.fold((0, 0), |(segments, rows), shape| (segments + shape.segments(), rows + shape.chunks()));
+    let holes = totals.hole_bytes / u64::from(manifest.about().chunk_size.bytes());
+    // What is here shrinks the raw bytes as it shrinks the frames.
+    let here = totals.frame_bytes.saturating_sub(frame_bytes);
+    Work {
+        frame_bytes,
+        raw_bytes: (totals.bytes - totals.hole_bytes).saturating_sub(here),
+        list_bytes: rows * Row::BYTES as u64,
+        objects: segments + totals.chunks.saturating_sub(holes),
+    }
+}
+
+/// The engine's settings once it is clear what may be spent. Says what it could cost before anything is paid.
+///
+/// # Errors
+/// [`Error::CostNotAccepted`] when only sources that cost money are there and nobody agreed.
+pub(super) fn agreed(options: &Options, stores: &[(DynReadStore, Form)], estimates: &[Estimate]) -> Result<Settings, Error> {
+    let mut settings = options.engine.clone();
+    if estimates.is_empty() {
+        return Ok(settings);
+    }
+    for estimate in estimates {
+        options.progress.event(Event::Note { text: estimate.to_string() });
+    }
+    if options.accept_cost {
+        settings.paid = if settings.paid == Paid::Together { Paid::Together } else { Paid::LastResort };
+        // A smaller cap of the user's own stays.
+        let cap = cap_of(estimates, options.read_from);
+        settings.cap_micro_usd = Some(settings.cap_micro_usd.map_or(cap, |own| own.min(cap)));
+    }
+    let is_free_there = stores.iter().any(|(store, _)| store.charge() == Charge::Free);
+    if settings.paid == Paid::Refused && !is_free_there {
+        return Err(Error::CostNotAccepted { estimates: estimates.to_vec() });
+    }
+    Ok(settings)
+}

@@ -1,0 +1,143 @@
+//! The client of one bucket: who asks, where, and on whose bill.
+//!
+//! Retries and time-outs of the library are off: whoever reads or writes through a store has one engine for them, and two would multiply.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use aws_config::{
+    BehaviorVersion, Region, SdkConfig, environment::EnvironmentVariableRegionProvider, meta::region::RegionProviderChain,
+    profile::ProfileFileRegionProvider,
+};
+use aws_sdk_s3::{
+    Client,
+    config::{
+        AppName, ConfigBag, Intercept, ProvideCredentials, RequestChecksumCalculation, ResponseChecksumValidation, RuntimeComponents,
+        SharedCredentialsProvider, StalledStreamProtectionConfig,
+        interceptors::{BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut},
+        retry::RetryConfig,
+        timeout::TimeoutConfig,
+    },
+    error::BoxError,
+};
+
+use super::{fault::Fault, url::S3Location};
+
+/// Where a bucket is looked for when nothing says where it is. A wrong guess is answered with the right region.
+const FIRST_GUESS: &str = "us-east-1";
+
+/// A client with credentials that were there when it was made.
+#[derive(Clone, Debug)]
+pub(super) struct Session {
+    pub(super) client: Client,
+    pub(super) region: String,
+    /// Credentials and region, for clients of other services.
+    pub(super) shared: SdkConfig,
+}
+
+impl Session {
+    /// Finds credentials and makes a client for `region`, else for the one that the user's configuration names.
+    pub(super) async fn begin(
+        location: &S3Location,
+        region: Option<&str>,
+        connect: Duration,
+        payer: &Payer,
+        credentials: Option<&SharedCredentialsProvider>,
+    ) -> Result<Self, Fault> {
+        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).region(regions(location, region));
+        if let Some(profile) = &location.profile {
+            loader = loader.profile_name(profile);
+        }
+        if let Some(credentials) = credentials {
+            loader = loader.credentials_provider(credentials.clone());
+        } else if location.anonymous {
+            loader = loader.no_credentials();
+        }
+        let shared = loader.load().await;
+        if let Some(provider) = shared.credentials_provider() {
+            provider.provide_credentials().await.map_err(|error| Fault::of_credentials(error, location.requester_pays))?;
+        }
+        let region = shared.region().map_or_else(|| FIRST_GUESS.to_owned(), ToString::to_string);
+        let mut config = aws_sdk_s3::config::Builder::from(&shared)
+            .app_name(AppName::new("qsync").expect("letters are an app name"))
+            .retry_config(RetryConfig::disabled())
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .timeout_config(TimeoutConfig::builder().connect_timeout(connect).build())
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+            .force_path_style(location.path_style)
+            .interceptor(payer.clone());
+        if let Some(endpoint) = &location.endpoint {
+            // Servers that are not AWS may refuse checksums that they do not know; the signature covers the body's SHA-256 all the same.
+            config = config.endpoint_url(endpoint.as_str()).request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
+        }
+        Ok(Self { client: Client::from_conf(config.build()), region, shared })
+    }
+}
+
+/// Without the metadata service of a cloud machine, which costs seconds where there is none.
+fn regions(location: &S3Location, region: Option<&str>) -> RegionProviderChain {
+    let told = region.or(location.region.as_deref()).map(|region| Region::new(region.to_owned()));
+    let mut profile = ProfileFileRegionProvider::builder();
+    if let Some(name) = &location.profile {
+        profile = profile.profile_name(name);
+    }
+    RegionProviderChain::first_try(told)
+        .or_else(EnvironmentVariableRegionProvider::new())
+        .or_else(profile.build())
+        .or_else(Region::new(FIRST_GUESS))
+}
+
+/// Says in every request that its sender pays for it, where the user agreed to, and counts the answers that say so too.
+///
+/// On every call and in one place: some have no such setting of their own, and one call without it is refused.
+#[derive(Clone, Debug)]
+pub(super) struct Payer {
+    agreed: bool,
+    charged: Arc<AtomicU64>,
+}
+
+impl Payer {
+    pub(super) fn new(agreed: bool) -> Self {
+        Self { agreed, charged: Arc::default() }
+    }
+
+    /// Answers that said that the sender was charged.
+    pub(super) fn charged(&self) -> u64 {
+        self.charged.load(Ordering::Relaxed)
+    }
+}
+
+impl Intercept for Payer {
+    fn name(&self) -> &'static str {
+        "Payer"
+    }
+
+    fn modify_before_signing(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if self.agreed {
+            context.request_mut().headers_mut().insert("x-amz-request-payer", "requester");
+        }
+        Ok(())
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if context.response().headers().contains_key("x-amz-request-charged") {
+            self.charged.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}

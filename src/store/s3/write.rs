@@ -1,0 +1,166 @@
+//! Making and replacing objects.
+
+use async_trait::async_trait;
+use aws_sdk_s3::{Client, operation::head_object::HeadObjectOutput, primitives::ByteStream, types::StorageClass};
+use bytes::Bytes;
+
+use super::{
+    S3Store, cloudfront,
+    exclusion::Condition,
+    fault::{Fault, Meaning},
+};
+use crate::{
+    store::{Error, ErrorKind, Exclusion, Put, Swap, Tag, WantedForms, WriteStore},
+    types::ObjectKey,
+};
+
+/// For objects whose bytes follow from their name.
+const IMMUTABLE: &str = "public, max-age=31536000, immutable";
+/// For heads and the index: a CDN may keep them for a minute, a browser must ask again.
+const MUTABLE: &str = "public, max-age=0, s-maxage=60";
+
+#[async_trait]
+impl WriteStore for S3Store {
+    async fn put_new(&self, key: &ObjectKey, bytes: Bytes) -> Result<Put, Error> {
+        match self.create(key, &bytes).await {
+            Ok(Created::Now) => Ok(Put::Created),
+            Ok(Created::Before { bytes: there }) if there == bytes.len() as u64 => Ok(Put::Existed),
+            Ok(Created::Before { bytes: there }) => Err(Error::conflict(&self.name, key, there, bytes.len() as u64)),
+            Err(fault) => Err(self.error("put", key.as_str(), fault)),
+        }
+    }
+
+    fn forms(&self) -> WantedForms {
+        match self.location.forms {
+            Some(forms) => WantedForms::Exactly(forms),
+            None => WantedForms::ByDefault(self.location.forms()),
+        }
+    }
+
+    async fn exclusion(&self) -> Result<Exclusion, Error> {
+        let probed = self.exclusion.get_or_try_init(|| self.probe()).await;
+        probed.copied().map_err(|fault| self.error("probe", "", fault))
+    }
+
+    /// An object is durable when its put is answered.
+    async fn sync(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn announce(&self) -> Result<(), Error> {
+        let Some((cdn, distribution)) = self.location.cdn.as_ref().and_then(|cdn| Some((cdn, cdn.distribution.as_deref()?))) else {
+            return Ok(());
+        };
+        let told = async { cloudfront::forget_heads(&self.session().await?.shared, cdn, distribution, &self.timeouts).await };
+        told.await.map_err(|fault| self.error("announce", "", fault))
+    }
+
+    async fn get_tagged(&self, key: &ObjectKey, max_bytes: u64) -> Result<Option<(Vec<u8>, Tag)>, Error> {
+        let mut bytes = Vec::new();
+        match self.fetch(key, max_bytes, &mut bytes).await.map_err(|fault| self.as_absence(fault)) {
+            Ok(tag) => {
+                let tag = tag_of(tag, &bytes);
+                Ok(Some((bytes, tag)))
+            }
+            Err(fault) if fault.kind() == Some(ErrorKind::NotFound) => Ok(None),
+            Err(fault) => Err(self.error("get", key.as_str(), fault)),
+        }
+    }
+
+    async fn swap(&self, key: &ObjectKey, expected: Option<&Tag>, bytes: Bytes) -> Result<Swap, Error> {
+        let exclusion = self.exclusion().await?;
+        if exclusion == Exclusion::None && !self.is_version(key, expected).await? {
+            return Ok(Swap::Lost);
+        }
+        match self.put(key, bytes.clone(), MUTABLE, Condition::of(expected, exclusion)).await {
+            Ok(tag) => Ok(Swap::Done(tag_of(tag, &bytes))),
+            Err(Fault { meaning: Meaning::Precondition | Meaning::Kind(ErrorKind::NotFound), .. }) => Ok(Swap::Lost),
+            Err(fault) => Err(self.error("swap", key.as_str(), fault)),
+        }
+    }
+}
+
+/// When an object came to be there.
+enum Created {
+    Now,
+    Before { bytes: u64 },
+}
+
+impl S3Store {
+    async fn create(&self, key: &ObjectKey, bytes: &Bytes) -> Result<Created, Fault> {
+        let exclusion = *self.exclusion.get_or_try_init(|| self.probe()).await?;
+        if exclusion == Exclusion::None
+            && let Some(there) = self.length(key).await?
+        {
+            return Ok(Created::Before { bytes: there });
+        }
+        match self.put(key, bytes.clone(), IMMUTABLE, Condition::of(None, exclusion)).await {
+            Ok(_) => Ok(Created::Now),
+            Err(Fault { meaning: Meaning::Precondition, .. }) => {
+                let gone = || Fault::new(ErrorKind::Unavailable { retry_after: None }, "the object was there and is gone");
+                Ok(Created::Before { bytes: self.length(key).await?.ok_or_else(gone)? })
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// The length of an object; `None` when there is none.
+    async fn length(&self, key: &ObjectKey) -> Result<Option<u64>, Fault> {
+        let found = self.head(key).await?;
+        Ok(found.and_then(|found| u64::try_from(found.content_length()?).ok()))
+    }
+
+    /// The entity tag of an object, without quotes; `None` when there is none.
+    pub(super) async fn tag(&self, key: &ObjectKey) -> Result<Option<String>, Fault> {
+        let found = self.head(key).await?;
+        Ok(found.and_then(|found| found.e_tag().map(|tag| bare(tag).to_owned())))
+    }
+
+    async fn head(&self, key: &ObjectKey) -> Result<Option<HeadObjectOutput>, Fault> {
+        let object = self.location.object(key.as_str());
+        let head = |client: Client| client.head_object().bucket(&self.location.bucket).key(&object).send();
+        match self.send(self.timeouts.answer(0), head).await.map_err(|fault| self.as_absence(fault)) {
+            Ok(found) => Ok(Some(found)),
+            Err(fault) if fault.kind() == Some(ErrorKind::NotFound) => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Whether an object is the expected version, for servers that do not compare by themselves.
+    async fn is_version(&self, key: &ObjectKey, expected: Option<&Tag>) -> Result<bool, Error> {
+        let there = self.tag(key).await.map_err(|fault| self.error("swap", key.as_str(), fault))?;
+        Ok(there.as_deref() == expected.map(|tag| tag.0.as_str()))
+    }
+
+    /// Puts an object and says what its entity tag is.
+    pub(super) async fn put(
+        &self,
+        key: &ObjectKey,
+        bytes: Bytes,
+        cache_control: &str,
+        condition: Condition,
+    ) -> Result<Option<String>, Fault> {
+        let object = self.location.object(key.as_str());
+        let put = |client: Client| {
+            let request = client
+                .put_object()
+                .bucket(&self.location.bucket)
+                .key(&object)
+                .cache_control(cache_control)
+                .content_type("application/octet-stream")
+                .set_storage_class(self.location.storage_class.as_deref().map(StorageClass::from))
+                .body(ByteStream::from(bytes.clone()));
+            condition.clone().apply(request).send()
+        };
+        Ok(self.send(self.timeouts.answer(bytes.len() as u64), put).await?.e_tag)
+    }
+}
+
+/// An entity tag without its quotes: servers differ in whether they take it with or without.
+pub(super) fn bare(tag: &str) -> &str {
+    tag.trim_matches('"')
+}
+
+fn tag_of(tag: Option<String>, bytes: &[u8]) -> Tag {
+    tag.map_or_else(|| Tag::of(bytes), |tag| Tag(bare(&tag).to_owned()))
+}
