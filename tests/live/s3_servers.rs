@@ -48,10 +48,10 @@ fn a_paid_bucket_is_read_by_nobody_who_does_not_pay_for_it() {
 #[test]
 fn a_bucket_that_cannot_be_listed_says_of_what_is_absent_that_it_is_forbidden() {
     let paid = Ceph::shared().make_paid_bucket("absent-paid");
-    assert_eq!(paid.request("GET", "absent").signed_by(READER).paid().send().status, 403);
-    assert_eq!(paid.request("GET", "absent").signed_by(OWNER).send().status, 404);
     let open = Ceph::shared().make_open_bucket("absent-open");
-    assert_eq!(open.request("GET", "absent").send().status, 404);
+    assert_eq!(paid.request("GET", "absent").signed_by(READER).paid().send().status, 403);
+    assert_eq!(open.request("GET", "absent").send().status, 403);
+    assert_eq!(paid.request("GET", "absent").signed_by(OWNER).send().status, 404);
 }
 
 #[test]
@@ -127,10 +127,10 @@ fn a_cache_remembers_for_a_while_that_an_object_was_absent() {
     let bucket = Ceph::shared().make_open_bucket("cdn-absent");
     let cdn = Cdn::before(&bucket.url());
     let get = || get_from(&cdn, "heads/demo/generic.json").status;
-    assert_eq!(get(), 404);
+    assert_eq!(get(), 403);
     let began = Instant::now();
     bucket.put("heads/demo/generic.json", b"head");
-    assert_eq!(get(), 404);
+    assert_eq!(get(), 403);
     while get() != 200 {
         assert!(began.elapsed() < Duration::from_secs(cdn::ERROR_SECONDS + 5), "{:?}", cdn.requests());
         thread::sleep(Duration::from_millis(200));

@@ -42,18 +42,18 @@ impl Ceph {
         Self { s3: S3::at(endpoint), configuration: configuration.into(), _server: server }
     }
 
-    /// Makes a bucket that the reader may read at the reader's cost. Like most real ones it does not say what is absent.
+    /// Makes a bucket that the reader may read at the reader's cost. It does not say what is absent, as nobody but its owner may list it.
     pub(crate) fn make_paid_bucket(&self, name: &str) -> Bucket {
         let mut bucket = self.s3.make_bucket(name, OWNER);
-        bucket.set_policy(&policy(name, "arn:aws:iam:::user/reader", &["s3:GetObject"]));
+        bucket.set_policy(&policy(name, "arn:aws:iam:::user/reader"));
         bucket.set_requester_pays();
         bucket
     }
 
-    /// Makes a bucket that anybody may read for nothing, for a cache to stand before it.
+    /// Makes a bucket that anybody may read for nothing, for a cache to stand before it. It does not say what is absent either.
     pub(crate) fn make_open_bucket(&self, name: &str) -> Bucket {
         let bucket = self.s3.make_bucket(name, OWNER);
-        bucket.set_policy(&policy(name, "*", &["s3:GetObject", "s3:ListBucket"]));
+        bucket.set_policy(&policy(name, "*"));
         bucket
     }
 
@@ -96,9 +96,9 @@ fn gateway(configuration: &PathBuf, port: u16) -> Running {
     Running::start(command, port, &log)
 }
 
-/// Lets `who` do `actions` in a bucket.
-fn policy(bucket: &str, who: &str, actions: &[&str]) -> String {
-    let what = [format!("arn:aws:s3:::{bucket}"), format!("arn:aws:s3:::{bucket}/*")];
-    let statement = json!({"Effect": "Allow", "Principal": {"AWS": [who]}, "Action": actions, "Resource": what});
+/// Lets `who` read the objects of a bucket.
+fn policy(bucket: &str, who: &str) -> String {
+    let objects = format!("arn:aws:s3:::{bucket}/*");
+    let statement = json!({"Effect": "Allow", "Principal": {"AWS": [who]}, "Action": ["s3:GetObject"], "Resource": [objects]});
     json!({"Version": "2012-10-17", "Statement": [statement]}).to_string()
 }
