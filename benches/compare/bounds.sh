@@ -14,8 +14,8 @@ pin=b3:$(jq -r .repo "$store/store.json")
 reader="--to $out --trust $pin --state-dir $work/state-of-reader"
 job "publish 100 GiB of holes (one run)" "true" "$qsync publish bench/sparse $sparse --to $store" 1
 job "restore 100 GiB of holes (one run)" "rm -rf $out $work/state-of-reader" "$qsync restore bench/sparse --from $url/store $reader" 1
-cmp "$sparse/7.db" "$out/7.db"
 table "B6: a sparse directory of 100 GiB with 75 MiB of data"
+cmp "$sparse/7.db" "$out/7.db"
 note "The restored directory takes $(du -sm "$out" | cut -f1) MiB on disk, the original $(du -sm "$sparse" | cut -f1) MiB."
 measured B6 "peak memory of publish, 100 GiB" "${rss["publish 100 GiB of holes (one run)"]}" at-most 300 MiB
 measured B6 "peak memory of restore, 100 GiB" "${rss["restore 100 GiB of holes (one run)"]}" at-most 300 MiB

@@ -11,6 +11,8 @@ declare -A wall cpu rss times_first
 : >"$work/tables.md" >"$work/runs.jsonl" >"$work/targets"
 
 clean_up() {
+    # What was measured before something failed is not lost.
+    [ "$?" -eq 0 ] || cat "$work/targets" "$work/tables.md" >&2
     [ -z "$web_server" ] || kill "$web_server"
     rm -rf "$work"
 }

@@ -1,5 +1,10 @@
 //! From a head to a snapshot's manifest and lists.
 
+use std::time::Duration;
+
+use futures::{StreamExt, stream::FuturesUnordered};
+use tokio::time::timeout;
+
 use super::error::{Error, ObjectTrouble};
 use crate::{
     format::{
@@ -7,10 +12,13 @@ use crate::{
         key,
         manifest::Manifest,
     },
-    store::{self, DynReadStore, ErrorKind},
+    store::{self, Charge, DynReadStore, ErrorKind},
     trust::{Verified, verify_manifest},
     types::{Hash, ObjectKey, When},
 };
+
+/// How long to wait for one source before the next is asked beside it.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The snapshot that is meant. Of several at one height it is the newest.
 ///
@@ -49,18 +57,38 @@ fn check_release(head: &Head, which: &SnapshotRef) -> Result<(), Error> {
     }
 }
 
-/// Fetches an object whose name is the hash of its bytes, asking one source after the other.
+/// Fetches an object whose name is the hash of its bytes, from one source after the other, those that cost nothing first. One that does not
+/// answer well at once is not waited for: the next is asked beside it, but none that costs money beside one that does not.
 async fn fetch_named(sources: &[DynReadStore], object: &ObjectKey, hash: Hash, max_bytes: u64) -> Result<Vec<u8>, Error> {
-    let (mut lines, mut gravest) = (Vec::new(), ObjectTrouble::Missing);
-    for source in sources {
-        let (trouble, reason) = match judge(source.get(object, max_bytes).await, hash) {
-            Ok(bytes) => return Ok(bytes),
-            Err(trouble) => trouble,
-        };
-        lines.push(format!("{}: {reason}", source.name()));
-        gravest = gravest.max(trouble);
+    let (mut lines, mut gravest, mut asking) = (vec![None; sources.len()], ObjectTrouble::Missing, FuturesUnordered::new());
+    let mut waiting = free_first(sources).into_iter().peekable();
+    loop {
+        let may_join = |index: &usize| asking.is_empty() || sources[*index].charge() == Charge::Free;
+        let next = waiting.next_if(may_join);
+        if let Some(index) = next {
+            asking.push(async move { (index, judge(sources[index].get(object, max_bytes).await, hash)) });
+        }
+        let is_last = waiting.peek().is_none_or(|index| sources[*index].charge() != Charge::Free);
+        let patience = if is_last { Duration::MAX } else { PATIENCE };
+        match timeout(patience, asking.next()).await {
+            Ok(Some((_, Ok(bytes)))) => return Ok(bytes),
+            Ok(Some((index, Err((trouble, reason))))) => {
+                lines[index] = Some(format!("{}: {reason}", sources[index].name()));
+                gravest = gravest.max(trouble);
+            }
+            Ok(None) => {
+                return Err(Error::Object { object: object.to_string(), trouble: gravest, lines: lines.into_iter().flatten().collect() });
+            }
+            Err(_) => {}
+        }
     }
-    Err(Error::Object { object: object.to_string(), trouble: gravest, lines })
+}
+
+/// The positions of the sources, in their order but for those that cost money, which come last.
+fn free_first(sources: &[DynReadStore]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..sources.len()).collect();
+    order.sort_by_key(|index| sources[*index].charge() != Charge::Free);
+    order
 }
 
 fn judge(fetched: Result<Vec<u8>, store::Error>, hash: Hash) -> Result<Vec<u8>, (ObjectTrouble, String)> {
@@ -84,5 +112,56 @@ fn judge(fetched: Result<Vec<u8>, store::Error>, hash: Hash) -> Result<Vec<u8>, 
             };
             Err((trouble, error.reason))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::store::{Fault, MemoryStore, RecordStore};
+
+    fn holding(object: &ObjectKey, bytes: &'static [u8]) -> MemoryStore {
+        let store = MemoryStore::new("good");
+        store.overwrite(object, bytes);
+        store
+    }
+
+    // HM-05, NW-05
+    #[tokio::test(start_paused = true)]
+    async fn a_source_that_does_not_answer_is_overtaken_by_the_next() {
+        let (object, hash) = ("manifests/x".parse().unwrap(), Hash::of(b"manifest"));
+        let hour = Duration::from_secs(3600);
+        let silent = RecordStore::new(holding(&object, b"manifest")).with_faults(move |_| Some(Fault::Delay(hour)));
+        let broken = RecordStore::new(MemoryStore::new("broken")).with_faults(|_| Some(Fault::Fail(ErrorKind::Unreachable)));
+        let good = Arc::new(RecordStore::new(holding(&object, b"manifest")));
+        let sources: [DynReadStore; 3] = [Arc::new(silent), Arc::new(broken), good];
+        let begin = Instant::now();
+        assert_eq!(fetch_named(&sources, &object, hash, 99).await.unwrap(), b"manifest");
+        assert_eq!(begin.elapsed(), PATIENCE);
+        // Whoever is alone is waited for.
+        assert_eq!(fetch_named(&sources[..2], &object, hash, 99).await.unwrap(), b"manifest");
+        let lines = match fetch_named(&sources[1..2], &object, hash, 99).await.unwrap_err() {
+            Error::Object { lines, trouble: ObjectTrouble::Unreachable, .. } => lines,
+            other => panic!("{other:?}"),
+        };
+        assert!(lines[0].starts_with("broken: "), "{lines:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_that_costs_money_is_asked_last_and_beside_nobody_free() {
+        let (object, hash) = ("manifests/x".parse().unwrap(), Hash::of(b"manifest"));
+        let paid = holding(&object, b"manifest").with_charge(Charge::RequesterPays { region: "r".to_owned() });
+        let paid = Arc::new(RecordStore::new(paid));
+        let slow = RecordStore::new(holding(&object, b"manifest")).with_faults(|_| Some(Fault::Delay(Duration::from_secs(60))));
+        let lacks: DynReadStore = Arc::new(MemoryStore::new("lacks"));
+        let sources: [DynReadStore; 3] = [Arc::clone(&paid) as DynReadStore, Arc::clone(&lacks), Arc::new(slow)];
+        fetch_named(&sources, &object, hash, 99).await.unwrap();
+        assert!(paid.calls().is_empty());
+        fetch_named(&[Arc::clone(&paid) as DynReadStore, lacks], &object, hash, 99).await.unwrap();
+        assert_eq!(paid.calls().len(), 1);
     }
 }

@@ -10,6 +10,7 @@ use super::code::{Code, Exit};
 use crate::{
     catalog,
     disk::{self, mode::Purpose},
+    sources::Exhausted,
     store::{self, ErrorKind, InvalidStoreUrl},
     types::ChannelName,
 };
@@ -222,10 +223,18 @@ impl Classify for disk::Error {
                 (Code::StateUnreadable, one("use the release of qsync that wrote it, or add --discard to start over"))
             }
             Self::NotAsListed { .. } => (Code::NotAsListed, one("run the same command again with --discard")),
-            Self::List { .. } => (Code::ChunkList, one("name a source with --from, or restore again")),
+            Self::List { source, .. } => match below(&**source) {
+                Some(cost @ (Exhausted::NoConsent { .. } | Exhausted::Cap { .. })) => cost.classify(),
+                _ => (Code::ChunkList, one("name a source with --from, or restore again")),
+            },
             Self::Stopped => (Code::Interrupted, Vec::new()),
         }
     }
+}
+
+/// Why the sources did not deliver what was read through them like a file.
+fn below<'a>(error: &'a (dyn StdError + Send + Sync + 'static)) -> Option<&'a Exhausted> {
+    error.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref()
 }
 
 /// The command that completes a directory of which a change in place was interrupted.
@@ -293,6 +302,15 @@ mod tests {
                 assert!(Code::named(name).is_some(), "{name} is not in the table");
             }
         }
+    }
+
+    // AW-02
+    #[test]
+    fn a_list_that_costs_money_is_not_said_to_be_damaged() {
+        let (path, id) = ("db/a".parse().unwrap(), crate::types::Hash::of(b"list"));
+        let list = |source: Exhausted| disk::Error::List { path, id, source: Box::new(std::io::Error::other(source)) };
+        let failure = Failure::from(list(Exhausted::NoConsent { key: "lists/aa".into(), lines: Vec::new() }));
+        assert_eq!((failure.code, failure.exit()), (Code::CostNotAccepted, Exit::Denied));
     }
 
     #[test]

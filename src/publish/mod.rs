@@ -193,13 +193,24 @@ pub struct StoreSummary {
     pub objects: u64,
     /// Bytes written.
     pub uploaded_bytes: u64,
+    /// What these writes cost, millionths of a US dollar; `None` where writes have no price.
+    pub put_micro_usd: Option<u64>,
+    /// What holding these objects costs a month, millionths of a US dollar; `None` where that has no price.
+    pub month_micro_usd: Option<u64>,
     /// Why it failed; `None` when the new head is live there.
     pub error: Option<String>,
 }
 
 impl StoreSummary {
     fn unopened(error: &store::Error) -> Self {
-        Self { store: error.store.clone(), objects: 0, uploaded_bytes: 0, error: Some(error.one_line()) }
+        Self {
+            store: error.store.clone(),
+            objects: 0,
+            uploaded_bytes: 0,
+            put_micro_usd: None,
+            month_micro_usd: None,
+            error: Some(error.one_line()),
+        }
     }
 }
 

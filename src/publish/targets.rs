@@ -14,6 +14,7 @@ use crate::{
         key,
         row::{Row, Stored},
     },
+    sources::PriceTable,
     store::{self, DynWriteStore, Put},
     types::{Form, Forms, Hash, ObjectKey},
 };
@@ -248,10 +249,14 @@ impl Target {
     }
 
     fn summary(&self) -> StoreSummary {
+        let (objects, uploaded_bytes) = (self.objects.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed));
+        let prices = self.store.billed_in().map(|region| PriceTable::builtin().of_region(&region));
         StoreSummary {
             store: self.store.name().to_owned(),
-            objects: self.objects.load(Ordering::Relaxed),
-            uploaded_bytes: self.bytes.load(Ordering::Relaxed),
+            objects,
+            uploaded_bytes,
+            put_micro_usd: prices.map(|prices| prices.put_micro_usd(objects)),
+            month_micro_usd: prices.map(|prices| prices.month_micro_usd(uploaded_bytes)),
             error: self.failure().map(|error| error.one_line()),
         }
     }

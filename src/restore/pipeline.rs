@@ -242,13 +242,21 @@ async fn lane(context: Arc<Context>, shared: Arc<Shared>, jobs: Receiver<Job>, d
             // Nothing more is planned; what other lanes are fetching is fetched.
             Ok(GoOn::No) => drop(jobs.close()),
             Err(error) => {
-                shared.failed.request();
                 jobs.close();
+                if !is_of_means(&error) {
+                    shared.failed.request();
+                }
                 return Err(error);
             }
         }
     }
     Ok(())
+}
+
+/// Whether somebody has to pay or to renew credentials before anything more can be had. What is on its way may be paid already, and is
+/// awaited.
+fn is_of_means(error: &Error) -> bool {
+    matches!(error, Error::Sources(Exhausted::Refused { .. } | Exhausted::NoConsent { .. } | Exhausted::Cap { .. }))
 }
 
 /// Fetches one chunk until a thread finds it right, or no source can deliver it.

@@ -118,17 +118,19 @@ impl Window {
         self.round = Round { begun: now, settling: if is_full { self.size } else { 0 }, ..Round::default() };
     }
 
-    /// A request that was made at `asked` failed. Those made before the window shrank last failed of the same trouble.
-    pub(super) fn failed(&mut self, now: Duration, asked: Duration, trouble: Trouble) {
+    /// A request that was made at `asked` failed, when there were `in_flight` with it. Those made before the window shrank last failed of the
+    /// same trouble.
+    pub(super) fn failed(&mut self, now: Duration, asked: Duration, trouble: Trouble, in_flight: usize) {
         if self.shrunk_at.is_some_and(|shrunk| asked < shrunk) {
             return;
         }
-        self.fails_at_one = self.size == 1;
-        self.size = match trouble {
-            Trouble::TooMuch => self.size / 2,
-            Trouble::Broken => self.size * 3 / 4,
-        }
-        .max(1);
+        let (used, left) = match trouble {
+            // What was too much is what there was, however much more was allowed.
+            Trouble::TooMuch => (self.size.min(in_flight), self.size.min(in_flight) / 2),
+            Trouble::Broken => (self.size, self.size * 3 / 4),
+        };
+        self.fails_at_one = used <= 1;
+        self.size = left.max(1);
         (self.is_new, self.before, self.hold_rounds, self.shrunk_at) = (false, None, 0, Some(now));
         self.round = Round { begun: now, settling: self.size, ..Round::default() };
     }
@@ -197,7 +199,7 @@ mod tests {
 
         fn fail(&mut self, trouble: Trouble) -> usize {
             self.now += Duration::from_millis(1);
-            self.window.failed(self.now, self.now, trouble);
+            self.window.failed(self.now, self.now, trouble, CEILING);
             self.window.size()
         }
     }
@@ -241,7 +243,7 @@ mod tests {
         let mut window = Window::new();
         let at = Duration::from_millis;
         for (now, asked, size) in [(10, 0, 4), (11, 1, 4), (12, 9, 4), (20, 10, 2), (30, 25, 1), (40, 35, 1)] {
-            window.failed(at(now), at(asked), Trouble::TooMuch);
+            window.failed(at(now), at(asked), Trouble::TooMuch, CEILING);
             assert_eq!(window.size(), size, "at {now} ms");
         }
         assert!(window.fails_at_one());
@@ -263,10 +265,12 @@ mod tests {
     fn a_window_never_grows_where_each_request_would_get_too_little() {
         let mut line = Line::new(|_| 100e3);
         assert_eq!(line.fail(Trouble::TooMuch), 4);
-        assert_eq!(line.deliver(1_000), 4);
+        assert!((0..1_000).all(|_| line.deliver(1) == 4));
         assert_eq!([(); 2].map(|()| line.fail(Trouble::TooMuch)), [2, 1]);
-        line.deliver(1_000);
-        assert!(line.window.size() <= 3, "{}", line.window.size());
+        assert!((0..1_000).all(|_| line.deliver(1) <= 3));
+        let mut alone = Window::new();
+        alone.failed(Duration::from_secs(30), Duration::ZERO, Trouble::TooMuch, 1);
+        assert_eq!((alone.size(), alone.fails_at_one()), (1, true), "however many more were allowed");
     }
 
     #[test]

@@ -63,6 +63,18 @@ impl PriceTable {
 }
 
 impl RegionPrices {
+    /// What so many writes cost, millionths of a US dollar, rounded up.
+    #[must_use]
+    pub fn put_micro_usd(&self, requests: u64) -> u64 {
+        micro(self.put_usd_per_1000 * requests as f64 / 1e3)
+    }
+
+    /// What holding so many bytes for a month costs, millionths of a US dollar, rounded up.
+    #[must_use]
+    pub fn month_micro_usd(&self, bytes: u64) -> u64 {
+        micro(self.storage_usd_per_gb_month * bytes as f64 / 1e9)
+    }
+
     /// What reading costs.
     #[must_use]
     pub fn to_read(&self, from: ReadFrom) -> Price {
@@ -99,6 +111,8 @@ mod tests {
         let prices = PriceTable::builtin().of_region("us-east-1");
         assert_eq!(prices.to_read(ReadFrom::Internet), Price { micro_usd_per_gb: 90_000, micro_usd_per_1000_requests: 400 });
         assert_eq!(prices.to_read(ReadFrom::SameRegion), Price { micro_usd_per_gb: 0, micro_usd_per_1000_requests: 400 });
+        // A snapshot of 100 GiB in chunks of 1 MiB.
+        assert_eq!((prices.put_micro_usd(102_400), prices.month_micro_usd(100 << 30)), (512_000, 2_469_607));
         assert_eq!([0.0004, 0.1, 0.0000001, 0.0].map(micro), [400, 100_000, 1, 0]);
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{Error, ErrorKind, Put, ReadStore, Swap, Tag, WantedForms, WriteStore};
+use super::{Charge, Error, ErrorKind, Put, ReadStore, Swap, Tag, WantedForms, WriteStore};
 use crate::types::{Forms, ObjectKey};
 
 /// A store in memory. Clones are the same store. Everything is visible at once.
@@ -17,19 +17,26 @@ pub struct MemoryStore {
     name: Arc<str>,
     objects: Arc<Mutex<BTreeMap<ObjectKey, Bytes>>>,
     forms: WantedForms,
+    charge: Charge,
 }
 
 impl MemoryStore {
     /// An empty store with this name.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Self { name: name.into(), objects: Arc::default(), forms: WantedForms::ByDefault(Forms::Zstd) }
+        Self { name: name.into(), objects: Arc::default(), forms: WantedForms::ByDefault(Forms::Zstd), charge: Charge::Free }
     }
 
     /// The same store, to hold chunks in these forms.
     #[must_use]
     pub fn with_forms(self, forms: Forms) -> Self {
         Self { forms: WantedForms::Exactly(forms), ..self }
+    }
+
+    /// The same store, but reading from it costs something.
+    #[must_use]
+    pub fn with_charge(self, charge: Charge) -> Self {
+        Self { charge, ..self }
     }
 
     /// The keys of all objects, sorted.
@@ -66,6 +73,10 @@ impl MemoryStore {
 
 #[async_trait]
 impl ReadStore for MemoryStore {
+    fn charge(&self) -> Charge {
+        self.charge.clone()
+    }
+
     fn name(&self) -> &str {
         &self.name
     }

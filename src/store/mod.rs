@@ -180,6 +180,11 @@ pub trait WriteStore: ReadStore {
     /// When any of them could not be; they must then be put again.
     async fn sync(&self) -> Result<(), Error>;
 
+    /// The region of AWS in which writes and storage are billed to the owner; `None` where they have no list of prices.
+    fn billed_in(&self) -> Option<String> {
+        None
+    }
+
     /// Says to whatever remembers objects on the way to readers that mutable ones have changed. Without it they find out within a minute.
     ///
     /// # Errors
@@ -346,6 +351,10 @@ impl<S: WriteStore + ?Sized> WriteStore for Arc<S> {
 
     async fn sync(&self) -> Result<(), Error> {
         (**self).sync().await
+    }
+
+    fn billed_in(&self) -> Option<String> {
+        (**self).billed_in()
     }
 
     async fn announce(&self) -> Result<(), Error> {

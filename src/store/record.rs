@@ -195,6 +195,10 @@ impl<S: WriteStore> WriteStore for RecordStore<S> {
         pending.answer(self.inner.put_new(key, bytes).await?)
     }
 
+    fn billed_in(&self) -> Option<String> {
+        self.inner.billed_in()
+    }
+
     async fn announce(&self) -> Result<(), Error> {
         self.inner.announce().await
     }

@@ -129,6 +129,10 @@ impl<S: WriteStore> WriteStore for RetryStore<S> {
         }
     }
 
+    fn billed_in(&self) -> Option<String> {
+        self.inner.billed_in()
+    }
+
     async fn announce(&self) -> Result<(), Error> {
         self.inner.announce().await
     }

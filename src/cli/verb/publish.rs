@@ -14,6 +14,7 @@ use crate::{
         values::{ChunkSizeArg, Span},
     },
     publish::{self, Options, StoreSummary, Summary},
+    sources::usd,
     store::Create,
     types::{ChannelName, ChunkSize, RelPath},
 };
@@ -167,6 +168,8 @@ fn text(summary: &Summary) -> String {
 
 fn store_line(store: &StoreSummary) -> String {
     let done = format!("  {}: {} objects, {}", store.store, store.objects, ByteSize(store.uploaded_bytes));
+    let price = |micro_usd: Option<u64>, what: &str| micro_usd.map(|cost| format!("; {} {what}", usd(cost))).unwrap_or_default();
+    let done = done + &price(store.put_micro_usd, "for the writes") + &price(store.month_micro_usd, "a month to hold them");
     match &store.error {
         Some(error) => format!("{done}; FAILED: {error}\n"),
         None => done + "\n",
@@ -183,6 +186,8 @@ mod tests {
             store: "/srv/a".into(),
             objects: 7,
             uploaded_bytes: 3 << 20,
+            put_micro_usd: None,
+            month_micro_usd: None,
             error: error.map(str::to_owned),
         };
         Summary {
@@ -211,6 +216,14 @@ mod tests {
         4 files, 5.0 MiB; read 4.0 MiB, not read 1.0 MiB, already published 1.0 MiB, holes 0 B; 1.2 s
           /srv/a: 7 objects, 3.0 MiB
         ");
+    }
+
+    #[test]
+    fn what_writing_and_holding_costs_is_told_where_it_has_a_price() {
+        let mut summary = summary(&[None]);
+        (summary.stores[0].put_micro_usd, summary.stores[0].month_micro_usd) = (Some(512_000), Some(2_469_607));
+        let text = text(&summary);
+        assert!(text.ends_with("/srv/a: 7 objects, 3.0 MiB; $0.5120 for the writes; $2.4697 a month to hold them\n"), "{text}");
     }
 
     #[test]

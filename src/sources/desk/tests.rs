@@ -65,6 +65,16 @@ fn who_waits_for_a_source_without_room_holds_up_nobody_else() {
 }
 
 #[test]
+fn no_more_requests_are_under_way_than_the_ceiling_however_many_sources_there_are() {
+    let mut desk = free(20);
+    let entered: Vec<_> = (0..80).map(|_| desk.enter(at(0), anybody(20))).collect();
+    let served = entered.iter().filter(|one| matches!(one, Entered::Served(_))).count();
+    let _hedges: Vec<_> = (0..HEDGES).map(|_| desk.join(at(0), 0)).collect();
+    assert_eq!((served, desk.in_flight()), (CEILING - HEDGES, CEILING));
+    assert!(desk.serve(at(1)).is_empty() && desk.serve(at(600)).is_empty());
+}
+
+#[test]
 fn who_waits_for_a_source_that_is_dropped_is_told() {
     let mut desk = free(2);
     let _grants: Vec<_> = (0..8).map(|_| served(desk.enter(at(0), vec![(0, BODY)]))).collect();

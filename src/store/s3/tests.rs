@@ -242,6 +242,13 @@ async fn objects_say_how_long_a_cache_may_keep_them() {
 }
 
 #[test]
+fn only_aws_bills_by_a_list_that_is_known() {
+    let open = |text: &str| S3Store::open(&S3Location::from_url(&text.parse().unwrap()).unwrap(), Timeouts::default()).unwrap().billed_in();
+    assert_eq!(open("s3://b?region=eu-west-1").as_deref(), Some("eu-west-1"));
+    assert_eq!(open("s3://b?region=eu-west-1&endpoint=http://127.0.0.1:1"), None);
+}
+
+#[test]
 fn a_bucket_whose_readers_pay_holds_chunks_as_they_are() {
     let open = |text: &str| S3Store::open(&S3Location::from_url(&text.parse().unwrap()).unwrap(), Timeouts::default()).unwrap().forms();
     assert_eq!(open("s3://b?requester_pays=true"), crate::store::WantedForms::ByDefault(Forms::Raw));

@@ -47,6 +47,10 @@ impl WriteStore for S3Store {
         Ok(())
     }
 
+    fn billed_in(&self) -> Option<String> {
+        if self.location.endpoint.is_some() { None } else { self.known_region() }
+    }
+
     async fn announce(&self) -> Result<(), Error> {
         let Some((cdn, distribution)) = self.location.cdn.as_ref().and_then(|cdn| Some((cdn, cdn.distribution.as_deref()?))) else {
             return Ok(());

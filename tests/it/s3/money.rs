@@ -13,7 +13,7 @@ use crate::support::{World, command::Qsync, tree};
 
 const MIB: u64 = 1 << 20;
 
-/// A bucket whose readers pay, with 8 chunks of 1 MiB, and the pin.
+/// A bucket whose readers pay, with 8 chunks of 1 MiB and their list, and the pin.
 fn paid() -> (Bucket, World, String) {
     let bucket = Bucket::new(S3Server::with_requester_pays);
     let world = World::new();
@@ -50,11 +50,11 @@ fn nothing_is_paid_for_before_somebody_agrees_to_what_it_may_cost() {
     let before = asked(&bucket);
     let error = restore(&bucket, &world, &pin, &[]).json_error(12);
     assert_eq!(error["code"], "cost-not-accepted");
-    assert!(error["details"][0].as_str().unwrap().contains("at most 8.0 MiB in 8 requests: $0 … $0.0008"), "{error}");
+    assert!(error["details"][0].as_str().unwrap().contains("at most 8.0 MiB in 9 requests: $0 … $0.0008"), "{error}");
     assert!(error["hints"][0].as_str().unwrap().contains("--accept-cost"), "{error}");
 
     let dry = restore(&bucket, &world, &pin, &["--dry-run"]).summary();
-    // 8 MiB at 9 cents for 10⁹ bytes, and 8 requests.
+    // 8 MiB and a list at 9 cents for 10⁹ bytes, and 9 requests.
     assert_eq!(dry["costs"][0]["internet_micro_usd"], 759, "{dry}");
     assert_eq!(dry["costs"][0]["same_region_micro_usd"], 4, "{dry}");
     assert_eq!(paid_for(&bucket, before), 0);
@@ -68,7 +68,7 @@ fn who_accepts_the_cost_pays_no_more_than_a_tenth_above_it() {
     let before = asked(&bucket);
     let summary = restore(&bucket, &world, &pin, &["--accept-cost"]).summary();
     tree::assert_same(&world.path("data"), &world.target());
-    assert_eq!((paid_for(&bucket, before), cost_of(&summary, 0)), (8, 759));
+    assert_eq!((paid_for(&bucket, before), cost_of(&summary, 0)), (9, 759));
 
     // What was torn is paid for as well: with every second answer broken off, the tenth is used up.
     fs::remove_dir_all(world.target()).unwrap();
@@ -88,11 +88,11 @@ fn at_the_cap_everything_verified_is_kept_and_more_money_goes_on_there() {
     assert_eq!(error["code"], "cost-limit");
     assert!(error["hints"][0].as_str().unwrap().contains("greater --max-cost"), "{error}");
     let first = paid_for(&bucket, before);
-    assert!((1..=5).contains(&first), "{first} of 8 chunks fit into the cap");
+    assert!((2..=6).contains(&first), "{first} of 8 chunks and a list fit into the cap");
     let before = asked(&bucket);
     let summary = restore(&bucket, &world, &pin, &["--max-cost", "0.01"]).summary();
     tree::assert_same(&world.path("data"), &world.target());
-    assert_eq!(paid_for(&bucket, before), 8 - first, "{summary}");
+    assert_eq!(paid_for(&bucket, before), 9 - first, "{summary}");
 }
 
 #[test]
