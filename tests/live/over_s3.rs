@@ -19,7 +19,11 @@ use crate::{
         moto::Moto,
         s3::{Bucket, User},
     },
-    support::{CHANNEL, World, command::Qsync, database},
+    support::{
+        CHANNEL, World,
+        command::{Qsync, text},
+        database, tree,
+    },
 };
 
 const KEYS: u64 = 8_000;
@@ -78,6 +82,12 @@ impl Scene {
     fn restore_without_consent(&self, sources: &[&str]) -> Qsync {
         let restore = self.world.operator().args(["restore", CHANNEL, "--trust", &self.pin, "--to"]).arg(self.world.target());
         sources.iter().fold(restore, |restore, source| restore.args(["--from", source]))
+    }
+
+    /// The number of the head in the paid bucket.
+    fn seq(&self) -> u64 {
+        let show = self.world.operator().args(["head", "show", CHANNEL, "--trust", &self.pin, "--from", &self.paid.store()]);
+        signed_by(READER, show).summary()["seq"].as_u64().unwrap()
     }
 
     /// What was restored is the database; removes it.
@@ -208,20 +218,30 @@ fn a_restore_outlives_its_only_gateway_and_finishes_when_it_is_back() {
 #[test]
 fn of_two_publishers_to_one_bucket_one_wins_and_the_other_says_so() {
     let scene = Scene::published("two-publishers");
-    let second_machine = scene.world.path("second-machine");
-    database::copy_tree(&scene.world.path("provider-state"), &second_machine);
+    let machines = [("provider-state", "data"), ("second-state", "second-data")];
+    let machines = machines.map(|(state, data)| (scene.world.path(state), scene.world.path(data)));
+    database::copy_tree(&machines[0].0, &machines[1].0);
+    database::copy_tree(&machines[0].1, &machines[1].1);
     for height in 2..6 {
-        fs::write(scene.data().join("height"), height.to_string()).unwrap();
-        let publish = |state: PathBuf| {
-            let publish = Qsync::with_state(state).args(["publish", CHANNEL]).arg(scene.data()).args(["--to", &scene.paid.store()]);
+        // Two snapshots: of one they would sign one head, and both be right.
+        machines.iter().for_each(|(state, data)| fs::write(data.join("made-by"), format!("{height} {}", state.display())).unwrap());
+        let before = scene.seq();
+        let runs = machines.clone().map(|(state, data)| {
+            let publish = Qsync::with_state(state).args(["publish", CHANNEL, "--json", "--to", &scene.paid.store()]).arg(data);
             signed_by(OWNER, publish.args(["--height", &height.to_string()])).spawn()
-        };
-        let runs = [publish(scene.world.path("provider-state")), publish(second_machine.clone())];
-        let mut ends = runs.map(|run| run.wait_with_output().unwrap().status.code().unwrap());
-        ends.sort_unstable();
-        // Who comes late enough finds that everything is published.
-        assert!(matches!(ends, [0, 0 | 11]), "{ends:?}");
+        });
+        let ends = runs.map(|run| run.wait_with_output().unwrap());
+        let won = ends.iter().filter(|end| end.status.success()).count();
+        assert!(won > 0, "{ends:?}");
+        for lost in ends.iter().filter(|end| !end.status.success()) {
+            assert!(lost.status.code() == Some(11) && text(&lost.stdout).contains("\"lost-race\""), "{lost:?}");
+        }
+        // Whoever came after the other's end won too, with a head of their own: no head is lost.
+        assert_eq!(scene.seq() - before, won as u64);
         scene.restore(&[&scene.paid.store()]).summary();
-        scene.check_restored();
+        let restored = tree::snapshot(&scene.world.target());
+        let published = machines.iter().zip(&ends).filter(|(_, end)| end.status.success());
+        assert!(published.into_iter().any(|((_, data), _)| tree::snapshot(data) == restored));
+        fs::remove_dir_all(scene.world.target()).unwrap();
     }
 }
