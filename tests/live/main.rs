@@ -10,10 +10,12 @@ mod injected;
 mod long_run;
 mod outages;
 mod over_nginx;
+mod over_s3;
 mod programs;
 mod real_disks;
 mod rocks_db;
 mod s3_servers;
+mod s3_stores;
 mod servers;
 mod stock_tools;
 #[path = "../it/support/mod.rs"]

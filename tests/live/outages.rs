@@ -19,14 +19,14 @@ use crate::{
 const BYTES_PER_SECOND: u64 = 200_000;
 
 /// A restore that is running.
-struct Restore {
+pub(crate) struct Restore {
     child: Child,
     lines: BufReader<ChildStdout>,
 }
 
 impl Restore {
     /// Starts it, and returns once chunks arrive.
-    fn under_way(command: Qsync) -> Self {
+    pub(crate) fn under_way(command: Qsync) -> Self {
         let mut child = command.arg("--json").spawn();
         let lines = BufReader::new(child.stdout.take().unwrap());
         let mut restore = Self { child, lines };
@@ -41,7 +41,7 @@ impl Restore {
     }
 
     /// Waits for its good end, and gives the summary.
-    fn finish(mut self) -> Value {
+    pub(crate) fn finish(mut self) -> Value {
         let mut rest = String::new();
         self.lines.read_to_string(&mut rest).unwrap();
         assert!(self.child.wait().unwrap().success(), "{rest}");

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
-use qsync::store::{DynWriteStore, ErrorKind, ReadStore, S3Store, StoreUrl, Timeouts, conformance};
+use qsync::store::{DynWriteStore, S3Store, StoreUrl, Timeouts, conformance};
 
 use crate::servers::{
-    ceph::{Ceph, OWNER, READER, STRANGER},
+    ceph::{Ceph, OWNER, READER},
     moto::Moto,
     s3::{Bucket, User},
 };

@@ -12,9 +12,9 @@ use crate::programs::program;
 
 /// Makes the buckets.
 pub(crate) const OWNER: User = User { access_key: "OWNERKEY", secret_key: "owner-secret" };
-/// Is let in by their policies.
+/// May read what others may.
 pub(crate) const READER: User = User { access_key: "READERKEY", secret_key: "reader-secret" };
-/// Is let in nowhere.
+/// Is shut out by their policies.
 pub(crate) const STRANGER: User = User { access_key: "STRANGERKEY", secret_key: "stranger-secret" };
 
 /// The cluster of this run of tests.
@@ -42,10 +42,11 @@ impl Ceph {
         Self { s3: S3::at(endpoint), configuration: configuration.into(), _server: server }
     }
 
-    /// Makes a bucket that the reader may read at the reader's cost. It does not say what is absent, as nobody but its owner may list it.
+    /// Makes a bucket that everybody but the stranger may read at their own cost. It does not say what is absent, as nobody but its owner may
+    /// list it.
     pub(crate) fn make_paid_bucket(&self, name: &str) -> Bucket {
         let mut bucket = self.s3.make_bucket(name, OWNER);
-        bucket.set_policy(&policy(name, "arn:aws:iam:::user/reader"));
+        bucket.set_policy(&policy(name));
         bucket.set_requester_pays();
         bucket
     }
@@ -53,7 +54,7 @@ impl Ceph {
     /// Makes a bucket that anybody may read for nothing, for a cache to stand before it. It does not say what is absent either.
     pub(crate) fn make_open_bucket(&self, name: &str) -> Bucket {
         let bucket = self.s3.make_bucket(name, OWNER);
-        bucket.set_policy(&policy(name, "*"));
+        bucket.set_policy(&policy(name));
         bucket
     }
 
@@ -96,9 +97,11 @@ fn gateway(configuration: &PathBuf, port: u16) -> Running {
     Running::start(command, port, &log)
 }
 
-/// Lets `who` read the objects of a bucket.
-fn policy(bucket: &str, who: &str) -> String {
-    let objects = format!("arn:aws:s3:::{bucket}/*");
-    let statement = json!({"Effect": "Allow", "Principal": {"AWS": [who]}, "Action": ["s3:GetObject"], "Resource": [objects]});
-    json!({"Version": "2012-10-17", "Statement": [statement]}).to_string()
+/// Lets everybody but the stranger read the objects of a bucket.
+fn policy(bucket: &str) -> String {
+    let statement = |effect: &str, who: &str| {
+        let objects = format!("arn:aws:s3:::{bucket}/*");
+        json!({"Effect": effect, "Principal": {"AWS": [who]}, "Action": ["s3:GetObject"], "Resource": [objects]})
+    };
+    json!({"Version": "2012-10-17", "Statement": [statement("Allow", "*"), statement("Deny", "arn:aws:iam:::user/stranger")]}).to_string()
 }

@@ -5,9 +5,9 @@
 #                    and serves until its standard input ends. Then it ends what it started and removes the folder.
 #
 # Needs ceph-mon, ceph-osd, radosgw and ceph-common of Debian, and no root. Buckets are addressed by path, the region is us-east-1. Users:
-#   owner     OWNERKEY     owner-secret      makes the buckets
-#   reader    READERKEY    reader-secret     is let in by their policies
-#   stranger  STRANGERKEY  stranger-secret   is let in nowhere
+#   owner     OWNERKEY     owner-secret
+#   reader    READERKEY    reader-secret
+#   stranger  STRANGERKEY  stranger-secret
 #
 # QSYNC_CEPH_DISK_BYTES and QSYNC_CEPH_CACHE_BYTES: the size of the disk, of which only what is written takes room, and of its cache.
 set -euo pipefail

@@ -96,6 +96,14 @@ impl Bucket {
         self.request("GET", key).signed_by(self.owner).send().succeeded().body
     }
 
+    /// The keys that begin with a folder, as far as one answer of the server goes.
+    #[track_caller]
+    pub(crate) fn keys(&self, folder: &str) -> Vec<String> {
+        let list = format!("?list-type=2&prefix={}", folder.replace('/', "%2F"));
+        let answer = text(&self.request("GET", &list).signed_by(self.owner).send().succeeded().body);
+        answer.split("<Key>").skip(1).map(|rest| rest.split('<').next().unwrap().to_owned()).collect()
+    }
+
     /// Lets others in.
     #[track_caller]
     pub(crate) fn set_policy(&self, policy: &str) {
