@@ -144,10 +144,8 @@ mod tests {
         assert_eq!(begin.elapsed(), PATIENCE);
         // Whoever is alone is waited for.
         assert_eq!(fetch_named(&sources[..2], &object, hash, 99).await.unwrap(), b"manifest");
-        let lines = match fetch_named(&sources[1..2], &object, hash, 99).await.unwrap_err() {
-            Error::Object { lines, trouble: ObjectTrouble::Unreachable, .. } => lines,
-            other => panic!("{other:?}"),
-        };
+        let error = fetch_named(&sources[1..2], &object, hash, 99).await.unwrap_err();
+        let Error::Object { lines, trouble: ObjectTrouble::Unreachable, .. } = error else { panic!("{error:?}") };
         assert!(lines[0].starts_with("broken: "), "{lines:?}");
     }
 

@@ -29,6 +29,8 @@ enum Turn {
     /// Its rate is divided by this.
     Slower(u64),
     Dead,
+    /// It fails before anything arrives, and leaves alone what is in the buffer.
+    Refusing,
     Silent,
     Wrong,
 }
@@ -89,7 +91,7 @@ impl Line {
         let (mut window_end, mut window_bytes) = (Instant::now() + RATE_WINDOW, 0);
         for _ in 0..PIECES {
             let slower = match self.turned() {
-                Some(Turn::Dead) => return Err(self.error(ErrorKind::Interrupted)),
+                Some(Turn::Dead | Turn::Refusing) => return Err(self.error(ErrorKind::Interrupted)),
                 Some(Turn::Silent) => u64::MAX >> 30,
                 Some(Turn::Slower(times)) => times,
                 Some(Turn::Wrong) | None => 1,
@@ -146,8 +148,11 @@ impl ReadStore for Line {
     }
 
     async fn get_into(&self, _key: &ObjectKey, _max_bytes: u64, into: &mut Vec<u8>) -> Result<(), store::Error> {
-        into.clear();
         let _active = Active::new(self);
+        if self.turned() == Some(Turn::Refusing) {
+            return Err(self.error(ErrorKind::Unreachable));
+        }
+        into.clear();
         tokio::time::sleep(Duration::from_millis(5)).await;
         self.send(into).await
     }
@@ -213,6 +218,14 @@ async fn a_line_that_turns_bad_in_the_middle_costs_less_than_a_third() {
         let three = time_of(vec![good("one"), bad, good("two")], 3_000).await;
         assert!(three <= two.mul_f64(1.3), "{turn:?}: {three:?} instead of {two:?}");
     }
+}
+
+// HM-05, NW-02
+#[tokio::test(start_paused = true)]
+async fn the_last_bodies_are_taken_from_whoever_is_idle() {
+    let silent = Line::new("silent", RATE).turning(Duration::from_millis(500), Turn::Silent);
+    let took = time_of(vec![Line::new("one", RATE), silent], 300).await;
+    assert!(took < Duration::from_secs(4), "{took:?}, although one alone takes 3 s");
 }
 
 // HM-05
@@ -318,6 +331,29 @@ async fn where_only_paid_sources_are_left_and_nobody_agreed_that_is_said_at_once
     let poor = Settings { cap_micro_usd: Some(5), ..agreeing(Paid::Together) };
     let ended = chunk(&as_one(&[Arc::clone(&paid)], poor)).await;
     assert!(matches!(ended, Err(Exhausted::Cap { spent_micro_usd: 0, cap_micro_usd: 5, .. })) && paid.asked() == 0, "{ended:?}");
+}
+
+/// What so many bodies and requests cost at the dearest price, millionths of a dollar.
+fn dearest(bodies: u64, requests: u64) -> u64 {
+    let bytes = (bodies * BODY * Price::DEAREST.micro_usd_per_gb).div_ceil(1_000_000_000);
+    bytes + requests * Price::DEAREST.micro_usd_per_1000_requests / 1_000
+}
+
+// AW-02
+#[tokio::test(start_paused = true)]
+async fn a_request_costs_what_arrived_for_it_and_when_nobody_waits_for_its_end_all_that_could() {
+    let line = Arc::new(Line::new("paid", RATE).paid().turning(Duration::from_secs(10), Turn::Refusing));
+    let sources = as_one(&[Arc::clone(&line)], Settings { max_wait: Duration::from_secs(5), ..agreeing(Paid::Together) });
+    let cost = || sources.reports()[0].cost_micro_usd.unwrap();
+    let (want, mut body) = (Want::plain("chunks/a".parse().unwrap(), BODY), Vec::new());
+    sources.fetch(&want, &mut Attempts::default(), &mut body).await.unwrap();
+    assert_eq!(cost(), dearest(1, 1));
+    let dropped = tokio::time::timeout(Duration::from_millis(7), chunk(&sources)).await;
+    assert!(dropped.is_err() && cost() == dearest(2, 2), "{}", cost());
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let ended = sources.fetch(&want, &mut Attempts::default(), &mut body).await;
+    assert!(matches!(ended, Err(Exhausted::Silent { .. })) && line.asked() > 4, "{ended:?}");
+    assert_eq!(cost(), dearest(2, line.asked()), "what was in the buffer before did not arrive now");
 }
 
 fn turns() -> impl Strategy<Value = Turn> {

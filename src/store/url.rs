@@ -22,7 +22,7 @@ pub enum StoreUrl {
     /// A web server.
     Http(Url),
     /// A bucket.
-    S3(S3Location),
+    S3(Box<S3Location>),
 }
 
 /// Text that names no store.
@@ -99,7 +99,7 @@ impl FromStr for StoreUrl {
             return Ok(Self::Local(path, forms_in(&url).map_err(|reason| malformed(&reason))?));
         }
         if scheme == "s3" {
-            return S3Location::from_url(&url).map(Self::S3).map_err(|reason| malformed(&reason));
+            return S3Location::from_url(&url).map(|location| Self::S3(Box::new(location))).map_err(|reason| malformed(&reason));
         }
         Ok(Self::Http(url))
     }

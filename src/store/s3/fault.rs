@@ -86,7 +86,8 @@ impl Fault {
             SdkError::DispatchFailure(failure) if failure.is_user() => below(ErrorKind::BadAnswer, "the request cannot be made", error),
             SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) => below(ErrorKind::Unreachable, "no answer", error),
             SdkError::ResponseError(_) => below(ErrorKind::BadAnswer, "the answer is not one of S3", error),
-            _ => below(ErrorKind::BadAnswer, "the request cannot be made", error),
+            // What else there may be in later versions of the library never reached a server.
+            SdkError::ConstructionFailure(_) | _ => below(ErrorKind::BadAnswer, "the request cannot be made", error),
         }
     }
 }
@@ -103,7 +104,9 @@ fn of_provider(error: &CredentialsError) -> (ErrorKind, &'static str) {
         CredentialsError::ProviderTimedOut(_) => {
             (ErrorKind::Unavailable { retry_after: None }, "whoever gives the AWS credentials does not answer in time")
         }
-        _ => (ErrorKind::Credentials(CredentialFault::NotLoaded), "the AWS credentials cannot be loaded"),
+        CredentialsError::InvalidConfiguration(_) | CredentialsError::ProviderError(_) | CredentialsError::Unhandled(_) | _ => {
+            (ErrorKind::Credentials(CredentialFault::NotLoaded), "the AWS credentials cannot be loaded")
+        }
     }
 }
 

@@ -150,7 +150,7 @@ impl S3Store {
                 Meaning::Kind(ErrorKind::Credentials(CredentialFault::Expired)) if !renewed && self.renew(&session).await => {
                     renewed = true;
                 }
-                _ => return Err(fault),
+                Meaning::OtherRegion(_) | Meaning::Kind(_) | Meaning::Precondition | Meaning::NotImplemented => return Err(fault),
             }
         }
     }

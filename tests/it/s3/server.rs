@@ -275,7 +275,7 @@ impl Bucket {
     fn matches(&self, version: &str, there: &str) -> bool {
         match self.conditions {
             Conditions::BareOnly => version == there,
-            _ => version.trim_matches('"') == there,
+            Conditions::Honoured | Conditions::Ignored | Conditions::Unknown => version.trim_matches('"') == there,
         }
     }
 }
