@@ -37,11 +37,6 @@ impl Nginx {
         format!("http://127.0.0.1:{}/", self.port)
     }
 
-    /// Its own folder.
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
     /// Kills it, with every connection.
     pub(crate) fn kill(&mut self) {
         self.server.kill();
