@@ -4,7 +4,10 @@ use thiserror::Error;
 
 use super::state_dir::StateError;
 use crate::{
-    format::head::{Release, SnapshotRef},
+    format::{
+        head::{Release, SnapshotRef},
+        store_info,
+    },
     store,
     trust::{ManifestDefect, Reason, Refusal, RootDefect, SignError},
     types::{ChannelName, Forms, Hash, When},
@@ -87,6 +90,15 @@ pub enum Error {
         expected: Hash,
         /// The one it holds.
         found: Hash,
+    },
+    /// What the store says of itself cannot be read.
+    #[error("{store}: store.json cannot be used")]
+    StoreInfo {
+        /// The store.
+        store: String,
+        /// Why.
+        #[source]
+        source: store_info::Error,
     },
     /// The store holds chunks in other forms than the user names.
     #[error("{store} holds chunks as {found}, not as {wanted}")]
@@ -172,6 +184,8 @@ impl Error {
             Self::Manifest(_) => "manifest-invalid",
             Self::OtherRepo { .. } => "other-repo",
             Self::OtherForms { .. } => "other-forms",
+            Self::StoreInfo { source: store_info::Error::OtherFormat { .. }, .. } => "needs-newer-qsync",
+            Self::StoreInfo { .. } => "store-info",
             Self::AlreadyInUse { .. } => "store-in-use",
             Self::StoredRoot { .. } => "stored-root",
             Self::NoRepo => "no-repo",
@@ -205,6 +219,7 @@ impl Error {
             | Self::Manifest(_)
             | Self::OtherRepo { .. }
             | Self::OtherForms { .. }
+            | Self::StoreInfo { .. }
             | Self::AlreadyInUse { .. }
             | Self::StoredRoot { .. }
             | Self::NoRepo
@@ -233,6 +248,10 @@ impl Error {
             Self::Manifest(defect) if defect.is_of_a_newer_release() => Some("install a newer qsync".to_owned()),
             Self::Manifest(_) => Some("tell the publisher".to_owned()),
             Self::OtherRepo { .. } | Self::AlreadyInUse { .. } => Some("one store holds one repository: use an empty one".to_owned()),
+            Self::StoreInfo { source: store_info::Error::OtherFormat { .. }, .. } => Some("install a newer qsync".to_owned()),
+            Self::StoreInfo { .. } => {
+                Some("put a good copy back; or say with forms= in the URL how the store holds chunks, and it is written again".to_owned())
+            }
             Self::OtherForms { .. } => {
                 Some("leave out forms=, or name an empty prefix: a store keeps the forms that it began with".to_owned())
             }

@@ -34,7 +34,7 @@ pub use init::{Initialised, init};
 pub use manifest::{fetch_manifest, select};
 pub use open::{OpenChannel, open_channel, open_roots};
 pub use pinned::{Kept, check_pinned};
-pub use prepare::{check_answers, check_repo, forms_of, prepare_store, store_info};
+pub use prepare::{check_answers, check_repo, forms_of, one_writer_warning, prepare_store, store_info};
 pub use publisher::Publisher;
 pub use read_back::{Proved, Sample, check_object, put_proved};
 pub use refresh::{Refreshed, refresh};

@@ -4,7 +4,7 @@ use super::error::Error;
 use crate::{
     format::{
         key,
-        store_info::{Cas, StoreInfo},
+        store_info::{self, Cas, StoreInfo},
     },
     store::{self, DynWriteStore, ErrorKind, Exclusion, Put, Swap, WantedForms},
     trust::{Envelope, RootChain, Verified, repo_of},
@@ -100,8 +100,16 @@ async fn put_root(store: &DynWriteStore, version: u32, root: &Verified<crate::fo
 /// What the store says of itself; what it says from now on where it said nothing.
 async fn describe(store: &DynWriteStore, repo: Hash) -> Result<StoreInfo, Error> {
     let stored = store.get_tagged(&key::store_info(), key::STORE_INFO_MAX_BYTES).await?;
-    if let Some(info) = stored.as_ref().and_then(|(bytes, _)| StoreInfo::from_bytes(bytes).ok()) {
-        return Ok(info);
+    match stored.as_ref().map(|(bytes, _)| StoreInfo::from_bytes(bytes)) {
+        Some(Ok(info)) => {
+            check_exclusion(store, &info).await?;
+            return Ok(info);
+        }
+        // Written again it could say that chunks lie there in a form in which they do not.
+        Some(Err(source)) if is_newer(&source) || may_be_other_than_guessed(store).await? => {
+            return Err(Error::StoreInfo { store: store.name().to_owned(), source });
+        }
+        Some(Err(_)) | None => {}
     }
     let info = StoreInfo::new(repo, store.forms().when_new(), cas_of(store.exclusion().await?));
     let tag = stored.map(|(_, tag)| tag);
@@ -120,6 +128,38 @@ pub async fn forms_of(store: &DynWriteStore) -> Result<Forms, Error> {
     let Some(info) = store_info(store).await? else { return Ok(store.forms().when_new()) };
     check_forms(store, &info)?;
     Ok(info.forms())
+}
+
+/// Whether nobody says in which form a store holds chunks that may hold them in any.
+async fn may_be_other_than_guessed(store: &DynWriteStore) -> Result<bool, Error> {
+    Ok(matches!(store.forms(), WantedForms::ByDefault(_)) && store.exclusion().await? != Exclusion::Locks)
+}
+
+fn is_newer(error: &store_info::Error) -> bool {
+    matches!(error, store_info::Error::OtherFormat { .. })
+}
+
+/// A store that kept two writers apart once, and does not now, is not what it was.
+async fn check_exclusion(store: &DynWriteStore, info: &StoreInfo) -> Result<(), Error> {
+    if info.cas != Cas::None && store.exclusion().await? == Exclusion::None {
+        let reason = "it ignores conditions now, although it honoured them when it was set up: another server may answer at its address";
+        return Err(store::Error::new(ErrorKind::BadAnswer, store.name(), "probe", "", reason).into());
+    }
+    Ok(())
+}
+
+/// That only one publisher may write to a store, where that is so.
+///
+/// # Errors
+/// [`Error::Store`].
+pub async fn one_writer_warning(store: &DynWriteStore) -> Result<Option<String>, Error> {
+    let warning = || {
+        format!(
+            "{} ignores If-Match and If-None-Match, so that two publishers could overwrite each other's heads: only this one may write to it",
+            store.name()
+        )
+    };
+    Ok((store.exclusion().await? == Exclusion::None).then(warning))
 }
 
 fn cas_of(exclusion: Exclusion) -> Cas {

@@ -1,7 +1,7 @@
 //! The same snapshot under a new head: for the days on which nothing new is published.
 
 use super::{
-    Error, Publisher, StateDir, StoreHead, check_answers,
+    Error, Publisher, StateDir, StoreHead, check_answers, one_writer_warning,
     open::blocking,
     plan::{self, NextHead, Planned},
     prepare_store, read_head, write_head,
@@ -59,8 +59,11 @@ pub async fn refresh(
     // It is live already: the next run reads it from the stores.
     let forgotten = |error| format!("the new head is live, but this machine could not remember it: {}", in_one_line(&error));
     let unremembered = publisher.remember(&head, now).await.err().map(forgotten);
-    let untold = announce(&holding, &moved).await;
-    let warnings = dropped.iter().map(plan::dropped_warning).chain(unremembered).chain(untold).collect();
+    let mut warnings: Vec<String> = dropped.iter().map(plan::dropped_warning).chain(unremembered).collect();
+    for (store, _) in holding.iter().filter(|(store, _)| moved.iter().any(|name| name == store.name())) {
+        warnings.extend(one_writer_warning(store).await.ok().flatten());
+    }
+    warnings.extend(announce(&holding, &moved).await);
     Ok(Refreshed { head, stores: moved, failures, warnings })
 }
 

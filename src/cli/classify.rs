@@ -15,6 +15,7 @@ const AGAIN: &str = "run the same command again: everything verified is kept";
 const MORE_SOURCES: &str = "add another source with --from and run the same command again: everything verified is kept";
 const ACCEPT_COST: &str =
     "run the same command with --accept-cost to pay for what only they have, or with --max-cost USD to pay no more than that";
+const PAY: &str = "run the same command with --max-cost USD to pay for what only they have, and no more than that";
 const FREE_SOURCE: &str = "or name a source that costs nothing with --from: a CDN, IPFS or a mirror";
 const MORE_MONEY: &str = "run the same command with a greater --max-cost: it goes on where this run ended, and everything verified is kept";
 
@@ -26,7 +27,7 @@ impl Classify for Exhausted {
             Self::Unreadable { .. } => (Code::Io, unreadable_source()),
             Self::Silent { .. } => (Code::Network, one(AGAIN)),
             Self::Refused { fault, .. } => (named(fault.code()), vec![fault.hint().to_owned(), MORE_SOURCES.to_owned()]),
-            Self::NoConsent { .. } => (Code::CostNotAccepted, vec![ACCEPT_COST.to_owned(), MORE_SOURCES.to_owned()]),
+            Self::NoConsent { .. } => (Code::CostNotAccepted, vec![PAY.to_owned(), MORE_SOURCES.to_owned()]),
             Self::Cap { .. } => (Code::CostLimit, vec![MORE_MONEY.to_owned(), MORE_SOURCES.to_owned()]),
         }
     }

@@ -129,6 +129,8 @@ codes! {
     ManifestInvalid = "manifest-invalid" => Verification,
     /// A root that a store holds is not that of its repository.
     StoredRoot = "stored-root" => Verification,
+    /// What a store says of itself cannot be read.
+    StoreInfo = "store-info" => Verification,
     /// Another qsync works on this directory or channel.
     Locked = "locked" => Locked,
     /// Somebody else moved the head first.
@@ -203,6 +205,8 @@ codes! {
     CredentialsWrong = "credentials-wrong" => Denied,
     /// The credentials have expired.
     CredentialsExpired = "credentials-expired" => Denied,
+    /// What gives the credentials fails.
+    CredentialsNotLoaded = "credentials-not-loaded" => Denied,
     /// A store does not accept the credentials because this machine's clock differs from its own.
     CredentialsClock = "credentials-clock" => Denied,
     /// A store that should be empty holds a repository.

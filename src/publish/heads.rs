@@ -10,7 +10,7 @@ use crate::{
     },
     format::{head::Head, key},
     progress::{Event, Phase, Progress, in_one_line},
-    store::{self, DynReadStore, DynWriteStore, ErrorKind, Exclusion, Swap},
+    store::{self, DynReadStore, DynWriteStore, ErrorKind, Swap},
     trust::Verified,
     types::Forms,
 };
@@ -191,11 +191,7 @@ fn lost(options: &Options, store: &DynWriteStore) -> Error {
 
 /// A store that cannot keep two publishers apart is still of use to one.
 async fn warn_of_one_writer(options: &Options, store: &DynWriteStore) -> Result<(), catalog::Error> {
-    if store.exclusion().await? == Exclusion::None {
-        let text = format!(
-            "{} ignores If-Match and If-None-Match, so that two publishers could overwrite each other's heads: only this one may write to it",
-            store.name()
-        );
+    if let Some(text) = catalog::one_writer_warning(store).await? {
         options.progress.event(Event::Warning { text });
     }
     Ok(())

@@ -6,7 +6,7 @@ use super::{Error, blocking};
 use crate::{
     disk::staging::Staging,
     format::{
-        list::{FileShape, Segment},
+        list::{FileShape, SEGMENT_ROWS, Segment},
         manifest::{FileEntry, Layout},
         row::Row,
     },
@@ -29,7 +29,7 @@ impl Lists {
             Layout::Lists(lists) => lists,
         };
         let id = lists[segment as usize];
-        let bytes = self.bytes(id).await?;
+        let bytes = self.bytes(id, shape.rows_in(segment)).await?;
         let segment = Segment::parse(&bytes, shape, segment);
         let defect = |source| Error::ListDefect { path: file.path.clone(), id, source: Box::new(source) };
         Ok(segment.map_err(defect)?.rows().collect())
@@ -39,18 +39,19 @@ impl Lists {
     pub(super) async fn keep_all(&self, file: &FileEntry) -> Result<(), Error> {
         if let Layout::Lists(lists) = &file.layout {
             for id in lists {
-                self.bytes(*id).await?;
+                self.bytes(*id, SEGMENT_ROWS).await?;
             }
         }
         Ok(())
     }
 
-    async fn bytes(&self, id: Hash) -> Result<Vec<u8>, Error> {
+    /// A segment of at most so many rows.
+    async fn bytes(&self, id: Hash, rows: u64) -> Result<Vec<u8>, Error> {
         let staging = Arc::clone(&self.staging);
         if let Some(bytes) = blocking(move || staging.list(&id)).await? {
             return Ok(bytes);
         }
-        let bytes = self.sources.list(id).await.map_err(Error::Sources)?;
+        let bytes = self.sources.list(id, rows).await.map_err(Error::Sources)?;
         let (staging, kept) = (Arc::clone(&self.staging), bytes.clone());
         blocking(move || staging.put_list(&id, &kept)).await?;
         Ok(bytes)

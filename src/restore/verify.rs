@@ -29,7 +29,10 @@ use crate::{
         target,
         verify::{self, Defect, Report},
     },
-    format::manifest::{FileEntry, Manifest, ManifestError},
+    format::{
+        list::SEGMENT_ROWS,
+        manifest::{FileEntry, Manifest, ManifestError},
+    },
     fs::Fs,
     progress::{Event, Phase, Progress, Stop},
     sources::{self, Sources, forms},
@@ -241,7 +244,7 @@ impl Known {
             (Some(bytes), _) => Ok(bytes),
             (None, Some(sources)) => runtime.block_on(async {
                 tokio::select! {
-                    list = sources.list(*id) => list.map_err(io::Error::other),
+                    list = sources.list(*id, SEGMENT_ROWS) => list.map_err(io::Error::other),
                     () = options.stop.wait() => Err(io::ErrorKind::Interrupted.into()),
                 }
             }),

@@ -74,7 +74,7 @@ impl fmt::Display for Estimate {
         let bytes = ByteSize(*bytes);
         write!(
             f,
-            "{source}: at most {bytes} in {requests} requests: $0 … {internet} to the internet, {within} within {region} (prices of {prices_of})"
+            "{source}: at most {bytes} in {requests} requests: up to {internet} to the internet, {within} within {region} (prices of {prices_of})"
         )
     }
 }

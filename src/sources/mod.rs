@@ -180,10 +180,10 @@ impl Sources {
         (0..self.sources.len()).map(|index| self.report(index)).collect()
     }
 
-    /// Whether a source holds chunks as they are, and not as frames.
+    /// Whether a source holds chunks in this form.
     #[must_use]
-    pub fn any_raw(&self) -> bool {
-        self.sources.iter().any(|source| source.form() == Form::Raw)
+    pub fn any_has(&self, form: Form) -> bool {
+        self.sources.iter().any(|source| source.form() == form)
     }
 
     /// How a source is named.

@@ -55,17 +55,20 @@ impl Sources {
             Layout::Lists(lists) => lists,
         };
         let id = lists[segment as usize];
-        let bytes = self.list(id).await.map_err(|source| RowsError::Sources { path: file.path.clone(), id, source })?;
+        let bytes =
+            self.list(id, shape.rows_in(segment)).await.map_err(|source| RowsError::Sources { path: file.path.clone(), id, source })?;
         let parsed = Segment::parse(&bytes, shape, segment);
         Ok(parsed.map_err(|source| RowsError::Defect { path: file.path.clone(), id, source })?.rows().collect())
     }
 
-    /// A list segment, whose bytes hash to its name.
+    /// A list segment that should have so many rows, whose bytes hash to its name. One that is twice as long is not taken: where bytes
+    /// cost money, as many are set aside as may come.
     ///
     /// # Errors
     /// As [`Sources::fetch`].
-    pub async fn list(&self, id: Hash) -> Result<Vec<u8>, Exhausted> {
-        self.named(key::list(&id), key::LIST_MAX_BYTES, id).await
+    pub async fn list(&self, id: Hash, rows: u64) -> Result<Vec<u8>, Exhausted> {
+        let most_bytes = (2 * (rows + 1) * Row::BYTES as u64).min(key::LIST_MAX_BYTES);
+        self.named(key::list(&id), most_bytes, id).await
     }
 
     /// The frame of a chunk as it is stored, whose bytes hash to its name. It is not decoded: for whoever passes it on.

@@ -9,6 +9,8 @@ pub enum CredentialFault {
     Wrong,
     /// They were good once.
     Expired,
+    /// Whoever gives them fails.
+    NotLoaded,
     /// They are signed with a time that is not the store's.
     Clock,
 }
@@ -21,6 +23,7 @@ impl CredentialFault {
             Self::Missing => "credentials-missing",
             Self::Wrong => "credentials-wrong",
             Self::Expired => "credentials-expired",
+            Self::NotLoaded => "credentials-not-loaded",
             Self::Clock => "credentials-clock",
         }
     }
@@ -35,6 +38,9 @@ impl CredentialFault {
             Self::Wrong => "check the access key and its secret, and region and endpoint in the URL",
             Self::Expired => {
                 "renew them (aws sso login, or a new session token) and run the same command again: everything verified is kept"
+            }
+            Self::NotLoaded => {
+                "log in again (aws sso login) or mend what gives them, and run the same command again: everything verified is kept"
             }
             Self::Clock => "set the clock (for example: timedatectl set-ntp true) and run the same command again",
         }

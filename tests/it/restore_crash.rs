@@ -30,6 +30,9 @@ fn small() -> (World, String) {
     (world, pin)
 }
 
+/// Memory for 16 bodies and their chunks.
+const SIXTEEN_LANES: [&str; 2] = ["--memory", "32MiB"];
+
 /// A snapshot of `chunks` chunks behind a server that sends each after a pause.
 fn slow(chunks: u64, pause: Duration) -> (World, String, EvilMirror) {
     let world = World::new();
@@ -175,7 +178,7 @@ fn wait_for_a_record(world: &World) {
 fn a_restore_told_to_stop_ends_soon_and_what_it_has_is_not_fetched_again() {
     for (signal, exit, name) in [(Signal::INT, 130, "SIGINT"), (Signal::TERM, 143, "SIGTERM")] {
         let (world, pin, web) = slow(150, Duration::from_millis(400));
-        let child = world.restore_from(&web.url, &pin).spawn();
+        let child = world.restore_from(&web.url, &pin).args(SIXTEEN_LANES).spawn();
         wait_for_a_record(&world);
         let asked = Instant::now();
         kill_process(Pid::from_child(&child), signal).unwrap();
@@ -200,14 +203,14 @@ fn a_restore_told_to_stop_ends_soon_and_what_it_has_is_not_fetched_again() {
 fn a_slow_restore_that_is_killed_has_journaled_all_but_the_last_seconds() {
     let pause = Duration::from_millis(400);
     let (world, pin, web) = slow(260, pause);
-    let mut child = world.restore_from(&web.url, &pin).spawn_quietly();
+    let mut child = world.restore_from(&web.url, &pin).args(SIXTEEN_LANES).spawn_quietly();
     thread::sleep(Duration::from_secs(5));
     child.kill().unwrap();
     child.wait().unwrap();
     let before = web.chunks_asked().len() as u64;
     let finished = world.restore_command(&pin).summary();
     let after = finished["sources"][0]["objects"].as_u64().unwrap();
-    // A batch ends after two seconds and is looked for every quarter: 16 lanes bring 40 chunks a second.
+    // A batch ends after two seconds and is looked for every quarter: 16 lanes bring 40 chunks a second at most.
     assert!(before > 100 && before + after <= 260 + 16 + 40 * 5 / 2, "{before} + {after}");
     tree::assert_same(&world.path("data"), &world.target());
 }

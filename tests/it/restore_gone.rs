@@ -195,7 +195,8 @@ fn a_snapshot_that_has_left_altogether_is_not_asked_for_to_its_end() {
     let pin = world.init();
     world.publish(&world.path("data"), 1);
     fs::remove_dir_all(world.store().join("chunks")).unwrap();
-    let error = world.restore_command(&pin).json_error(13);
+    // Memory for 16 bodies and their chunks.
+    let error = world.restore_command(&pin).args(["--memory", "32MiB"]).json_error(13);
     assert_eq!(error["code"], "snapshot-gone");
     let words = error["message"].as_str().unwrap().split(' ');
     let missing = words.zip(error["message"].as_str().unwrap().split(' ').skip(1)).find(|(_, next)| *next == "chunks").unwrap().0;

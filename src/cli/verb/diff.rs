@@ -7,12 +7,12 @@ use super::snapshot::{as_one, opened, patient};
 use crate::{
     cli::{
         context::Context,
+        engine::EngineArgs,
         env,
         exit::Failure,
         values::{Pin, SnapshotRef},
     },
     ops::diff::{self, Change, ChangedFile, Summary},
-    sources::Settings,
     types::When,
 };
 
@@ -41,6 +41,8 @@ pub(crate) struct DiffArgs {
     /// List the files that differ
     #[arg(long)]
     files: bool,
+    #[command(flatten)]
+    engine: EngineArgs,
 }
 
 /// Shows the difference; the files come before the summary.
@@ -53,7 +55,7 @@ pub(super) async fn run(args: DiffArgs, context: &Context) -> Result<(), Failure
         let new = diff::open_other(&patient(&sources), &open, &when).await?;
         context.finish_progress();
         let show = |file: &ChangedFile| context.output.item("changed-file", file, file_line);
-        let sources = as_one(&sources, Settings::default(), context).await;
+        let sources = as_one(&sources, args.engine.settings(), context).await;
         Ok(diff::diff(&open.manifest, &new, &sources, |file| {
             if args.files {
                 show(file)

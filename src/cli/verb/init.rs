@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::{
     catalog::{self, Initialised, StateDir},
     cli::{context::Context, exit::Failure, values::Pin},
+    progress::Event,
     store::Create,
     types::{Hash, Timestamp},
 };
@@ -53,6 +54,9 @@ pub(super) async fn run(args: InitArgs, context: &Context) -> Result<(), Failure
     let state = context.open_state()?;
     for store in context.targets(&[args.to], Create::Yes).await? {
         let made = made(catalog::init(&store, &args.name, &state, context.now).await?, store.name(), &state);
+        if let Some(text) = catalog::one_writer_warning(&store).await? {
+            context.progress().event(Event::Warning { text });
+        }
         context.output.summary("init", &made, text);
     }
     Ok(())

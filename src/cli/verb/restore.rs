@@ -19,7 +19,7 @@ use crate::{
         values::{Pin, SnapshotRef},
     },
     restore::{self, Existing, Options, Outcome, Partial, Summary},
-    sources::{cap_of, usd},
+    sources::{Settings, cap_of, usd},
 };
 
 const EXAMPLES: &str = "\
@@ -94,8 +94,9 @@ pub(crate) struct RestoreArgs {
 /// Restores, and shows what it took.
 pub(super) async fn run(args: RestoreArgs, context: &Context) -> Result<(), Failure> {
     confirm_replacement(&args)?;
+    let payer = args.engine.settings_of_payer();
     let options = options(args, context).await?;
-    let restored = introduced(context, options.pin, async |pin| run_or_ask(context, Options { pin, ..options.clone() }).await);
+    let restored = introduced(context, options.pin, async |pin| run_or_ask(context, &payer, Options { pin, ..options.clone() }).await);
     let summary = restored.await?;
     context.finish_progress();
     context.output.summary("restore", &summary, text);
@@ -103,7 +104,7 @@ pub(super) async fn run(args: RestoreArgs, context: &Context) -> Result<(), Fail
 }
 
 /// Restores. Where that costs money that nobody agreed to, and somebody is there to be asked, asks once.
-async fn run_or_ask(context: &Context, options: Options) -> Result<Summary, restore::Error> {
+async fn run_or_ask(context: &Context, payer: &Settings, options: Options) -> Result<Summary, restore::Error> {
     match restore::run(options.clone()).await {
         Err(restore::Error::CostNotAccepted { estimates }) if output::can_ask() => {
             context.finish_progress();
@@ -111,7 +112,7 @@ async fn run_or_ask(context: &Context, options: Options) -> Result<Summary, rest
             let question =
                 format!("only sources that cost money are there: shall the account of your AWS credentials be charged up to {most}?");
             match ask::confirm(&question, false) {
-                Ok(()) => restore::run(Options { accept_cost: true, ..options }).await,
+                Ok(()) => restore::run(Options { accept_cost: true, engine: payer.clone(), ..options }).await,
                 Err(_) => Err(restore::Error::CostNotAccepted { estimates }),
             }
         }

@@ -7,12 +7,12 @@ use super::snapshot::{as_one, opened};
 use crate::{
     cli::{
         context::Context,
+        engine::EngineArgs,
         env,
         exit::Failure,
         values::{Pin, SnapshotRef},
     },
     ops::show::{self, Shown, ShownChunk, ShownFile},
-    sources::Settings,
 };
 
 const EXAMPLES: &str = "\
@@ -41,6 +41,8 @@ pub(crate) struct ShowArgs {
     /// List the chunks of its files
     #[arg(long)]
     chunks: bool,
+    #[command(flatten)]
+    engine: EngineArgs,
 }
 
 /// Shows the snapshot; its files and chunks come before the summary.
@@ -54,7 +56,7 @@ pub(super) async fn run(args: ShowArgs, context: &Context) -> Result<(), Failure
         show::files(&open).for_each(|file| context.output.item("file", &file, file_line));
     }
     if args.chunks {
-        let sources = as_one(&sources, Settings::default(), context).await;
+        let sources = as_one(&sources, args.engine.settings(), context).await;
         let chunks = show::chunks(&open, &sources, |chunk| context.output.item("chunk", chunk, chunk_line));
         context.until_stopped(async { Ok(chunks.await?) }).await?;
     }

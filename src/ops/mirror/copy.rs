@@ -15,7 +15,7 @@ use crate::{
         row::{Row, Stored},
     },
     progress::{Event, Progress},
-    sources::{Exhausted, Sources},
+    sources::{Exhausted, Form as SourceForm, Sources},
     trust::Verified,
     types::{Form, Forms, Hash, RelPath},
 };
@@ -186,8 +186,13 @@ impl Copying {
 
     /// The frame that the row names, from a source that has frames, else made again of the chunk.
     async fn frame(&self, wanted: &Wanted) -> Result<Vec<u8>, Error> {
+        if !self.sources.any_has(SourceForm::Framed) {
+            return self.encoded(wanted, self.chunk(wanted).await?).await;
+        }
         match self.sources.frame(wanted.hash, wanted.frame_bytes).await {
-            Err(Exhausted::Missing { .. }) if self.sources.any_raw() => self.encoded(wanted, self.chunk(wanted).await?).await,
+            Err(Exhausted::Missing { .. }) if self.sources.any_has(SourceForm::Raw) => {
+                self.encoded(wanted, self.chunk(wanted).await?).await
+            }
             fetched => fetched.map_err(|source| self.not_delivered(wanted, source)),
         }
     }
@@ -231,7 +236,7 @@ impl Copying {
         }
         let id = lists[place.segment as usize];
         let fetch = async {
-            let fetched = self.sources.list(id).await;
+            let fetched = self.sources.list(id, self.shape(file).rows_in(place.segment)).await;
             fetched.map_err(|source| Error::Object { path: file.path.clone(), source })
         };
         let bytes = self.shape(file).rows_in(place.segment) * Row::BYTES as u64;

@@ -8,6 +8,7 @@ use super::{Error, Options};
 use crate::{
     catalog::{self, Proved, Sample, StoreHead},
     format::key,
+    progress::Event,
     store::{DynWriteStore, ErrorKind, Put},
     trust::{MAX_NEW_ROOTS, RootChain},
     types::{ChannelName, Forms, Hash, ObjectKey},
@@ -71,6 +72,9 @@ impl Destination {
     pub(super) async fn open(options: &Options, chain: &RootChain) -> Result<Self, Error> {
         if !options.dry_run {
             catalog::prepare_store(&options.to, chain).await?;
+            if let Some(text) = catalog::one_writer_warning(&options.to).await? {
+                options.progress.event(Event::Warning { text });
+            }
         }
         let forms = catalog::forms_of(&options.to).await?;
         let Options { rehash, dry_run, .. } = *options;

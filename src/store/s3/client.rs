@@ -14,20 +14,33 @@ use aws_config::{
     BehaviorVersion, Region, SdkConfig, environment::EnvironmentVariableRegionProvider, meta::region::RegionProviderChain,
     profile::ProfileFileRegionProvider,
 };
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::{
     Client,
     config::{
         AppName, ConfigBag, Intercept, ProvideCredentials, RequestChecksumCalculation, ResponseChecksumValidation, RuntimeComponents,
         SharedCredentialsProvider, StalledStreamProtectionConfig,
-        interceptors::{BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut},
+        interceptors::{
+            BeforeDeserializationInterceptorContextMut, BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut,
+        },
         retry::RetryConfig,
         timeout::TimeoutConfig,
     },
     error::BoxError,
+    primitives::SdkBody,
 };
+use backon::{ExponentialBuilder, Retryable};
+use http_body_util::Limited;
 
 use super::{fault::Fault, url::S3Location};
+use crate::{store::ErrorKind, types::CredentialFault};
 
+/// The longest that a program or service may take to give credentials.
+const LOADING: Duration = Duration::from_secs(60);
+/// The pause before it is asked again.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// The longest body that is read of an answer that is no object, bytes: the library collects it.
+const LONGEST_TOLD: usize = 64 << 10;
 /// Where a bucket is looked for when nothing says where it is. A wrong guess is answered with the right region.
 const FIRST_GUESS: &str = "us-east-1";
 
@@ -60,7 +73,7 @@ impl Session {
         }
         let shared = loader.load().await;
         if let Some(provider) = shared.credentials_provider() {
-            provider.provide_credentials().await.map_err(|error| Fault::of_credentials(error, location.requester_pays))?;
+            load(&provider).await.map_err(|error| why_an_account(error, location))?;
         }
         let region = shared.region().map_or_else(|| FIRST_GUESS.to_owned(), ToString::to_string);
         let mut config = aws_sdk_s3::config::Builder::from(&shared)
@@ -76,6 +89,28 @@ impl Session {
             config = config.endpoint_url(endpoint.as_str()).request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
         }
         Ok(Self { client: Client::from_conf(config.build()), region, shared })
+    }
+}
+
+/// Loads credentials for the first time. Whoever gives them may be overloaded for a moment.
+async fn load(provider: &SharedCredentialsProvider) -> Result<(), Fault> {
+    let once = || async {
+        let late = || CredentialsError::provider_timed_out(LOADING);
+        let loaded = tokio::time::timeout(LOADING, provider.provide_credentials()).await.unwrap_or_else(|_| Err(late()));
+        loaded.map(drop).map_err(Fault::of_credentials)
+    };
+    let passes = |fault: &Fault| fault.kind() == Some(ErrorKind::Credentials(CredentialFault::NotLoaded));
+    once.retry(ExponentialBuilder::new().with_min_delay(FIRST_PAUSE).with_jitter().with_max_times(2)).when(passes).await
+}
+
+/// Who has no credentials may not know why any are needed.
+fn why_an_account(fault: Fault, location: &S3Location) -> Fault {
+    match fault.kind() {
+        Some(ErrorKind::Credentials(CredentialFault::Missing)) if location.requester_pays => {
+            let reason = format!("{}, and a requester-pays bucket needs an AWS account that is charged", fault.reason);
+            Fault { reason, ..fault }
+        }
+        _ => fault,
     }
 }
 
@@ -125,6 +160,20 @@ impl Intercept for Payer {
     ) -> Result<(), BoxError> {
         if self.agreed {
             context.request_mut().headers_mut().insert("x-amz-request-payer", "requester");
+        }
+        Ok(())
+    }
+
+    /// A server decides neither what it costs nor how much memory its words take.
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if !context.response().status().is_success() {
+            let body = context.response_mut().take_body();
+            *context.response_mut().body_mut() = SdkBody::from_body_1_x(Limited::new(body, LONGEST_TOLD));
         }
         Ok(())
     }

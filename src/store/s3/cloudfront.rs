@@ -4,7 +4,6 @@ use aws_config::SdkConfig;
 use aws_sdk_cloudfront::{
     Client,
     config::{retry::RetryConfig, timeout::TimeoutConfig},
-    error::DisplayErrorContext,
     types::{InvalidationBatch, Paths},
 };
 
@@ -20,8 +19,9 @@ pub(super) async fn forget_heads(shared: &SdkConfig, cdn: &Cdn, distribution: &s
     let batch = InvalidationBatch::builder().paths(paths).caller_reference(reference()).build().map_err(invalid)?;
     let asked = Client::from_conf(config).create_invalidation().distribution_id(distribution).invalidation_batch(batch).send().await;
     asked.map(drop).map_err(|error| {
-        let reason = format!("CloudFront does not take the invalidation of distribution {distribution}: {}", DisplayErrorContext(&error));
-        Fault::new(ErrorKind::Unavailable { retry_after: None }, reason)
+        let fault = Fault::of(error);
+        let reason = format!("CloudFront does not take the invalidation of distribution {distribution}: {}", fault.reason);
+        Fault { reason, ..fault }
     })
 }
 

@@ -7,7 +7,7 @@ use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
 
 use super::{
-    S3Store,
+    Absence, S3Store,
     fault::{Fault, Meaning},
 };
 use crate::{
@@ -80,7 +80,7 @@ impl S3Store {
         }
         // Now it is there, this run's or an earlier one's.
         for _ in 0..ROUNDS {
-            let Some(tag) = self.tag(&probe_key()).await? else { return Ok(Exclusion::None) };
+            let Some(tag) = self.tag(&probe_key(), Absence::OnlySaid).await? else { return Ok(Exclusion::None) };
             let wrong: String = tag.chars().rev().chain("0".chars()).collect();
             for refused in [Condition::Absent, Condition::Version(quoted(&wrong)), Condition::Version(wrong.clone())] {
                 if !matches!(self.attempt(refused).await?, Tried::Refused) {
@@ -105,12 +105,12 @@ impl S3Store {
     }
 
     async fn attempt_once(&self, condition: Condition) -> Result<Tried, Fault> {
-        match self.put(&probe_key(), Bytes::from_static(b"probe"), "no-store", condition).await {
+        match self.put(&probe_key(), Bytes::from_static(b"probe"), condition).await {
             Ok(_) => Ok(Tried::Written),
             Err(fault) => match fault.meaning {
                 // An object that is there and not found under a condition is not the version asked for.
                 Meaning::Precondition | Meaning::Kind(ErrorKind::NotFound) => Ok(Tried::Refused),
-                Meaning::NotImplemented | Meaning::Kind(ErrorKind::BadAnswer) => Ok(Tried::Unknown),
+                Meaning::NotImplemented => Ok(Tried::Unknown),
                 Meaning::Kind(_) | Meaning::OtherRegion(_) => Err(fault),
             },
         }

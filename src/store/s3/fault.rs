@@ -5,6 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::{
     config::http::HttpResponse,
     error::{ProvideErrorMetadata, SdkError},
@@ -21,6 +22,8 @@ pub(super) struct Fault {
     pub(super) meaning: Meaning,
     pub(super) reason: String,
     pub(super) source: Option<Box<dyn StdError + Send + Sync>>,
+    /// The code of S3, where the answer had one: that to a HEAD has no body to hold it.
+    pub(super) code: Option<String>,
 }
 
 /// What can be done about it.
@@ -38,7 +41,7 @@ pub(super) enum Meaning {
 
 impl Fault {
     pub(super) fn new(kind: ErrorKind, reason: impl Into<String>) -> Self {
-        Self { meaning: Meaning::Kind(kind), reason: reason.into(), source: None }
+        Self { meaning: Meaning::Kind(kind), reason: reason.into(), source: None, code: None }
     }
 
     pub(super) fn kind(&self) -> Option<ErrorKind> {
@@ -46,14 +49,14 @@ impl Fault {
     }
 
     /// There are no credentials, or they could not be loaded.
-    pub(super) fn of_credentials(error: impl StdError + Send + Sync + 'static, requester_pays: bool) -> Self {
-        let why = if requester_pays {
-            "no AWS credentials were found, and a requester-pays bucket needs an AWS account that is charged"
-        } else {
-            "no AWS credentials were found"
-        };
-        let missing = Self::new(ErrorKind::Credentials(CredentialFault::Missing), why);
-        Self { source: Some(Box::new(error)), ..missing }
+    pub(super) fn of_credentials(error: CredentialsError) -> Self {
+        let (kind, why) = of_provider(&error);
+        Self { source: Some(Box::new(error)), ..Self::new(kind, why) }
+    }
+
+    /// Whether the answer may stand for "absent": S3 says so to those who may not list.
+    pub(super) fn may_mean_absent(&self) -> bool {
+        self.kind() == Some(ErrorKind::Denied) && self.code.as_deref().is_none_or(|code| code == "AccessDenied")
     }
 
     /// What the library says of a request.
@@ -73,12 +76,34 @@ impl Fault {
                 };
                 answer.fault()
             }
+            // Credentials that have run out are loaded anew before a request is sent.
+            SdkError::DispatchFailure(failure) if failure.as_connector_error().is_some_and(|error| provider_error(error).is_some()) => {
+                let lost = failure.as_connector_error().and_then(|error| provider_error(error)).map(of_provider);
+                let (kind, why) = lost.unwrap_or((ErrorKind::Unreachable, "no answer"));
+                below(kind, why, error)
+            }
             SdkError::DispatchFailure(failure) if failure.is_timeout() => below(ErrorKind::Unreachable, "no connection in time", error),
             SdkError::DispatchFailure(failure) if failure.is_user() => below(ErrorKind::BadAnswer, "the request cannot be made", error),
             SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) => below(ErrorKind::Unreachable, "no answer", error),
             SdkError::ResponseError(_) => below(ErrorKind::BadAnswer, "the answer is not one of S3", error),
             _ => below(ErrorKind::BadAnswer, "the request cannot be made", error),
         }
+    }
+}
+
+/// What lies below a request that was not sent, if that is about credentials.
+fn provider_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a CredentialsError> {
+    let mut causes = std::iter::successors(Some(error), |cause| (*cause).source());
+    causes.find_map(|cause| cause.downcast_ref())
+}
+
+fn of_provider(error: &CredentialsError) -> (ErrorKind, &'static str) {
+    match error {
+        CredentialsError::CredentialsNotLoaded(_) => (ErrorKind::Credentials(CredentialFault::Missing), "no AWS credentials were found"),
+        CredentialsError::ProviderTimedOut(_) => {
+            (ErrorKind::Unavailable { retry_after: None }, "whoever gives the AWS credentials does not answer in time")
+        }
+        _ => (ErrorKind::Credentials(CredentialFault::NotLoaded), "the AWS credentials cannot be loaded"),
     }
 }
 
@@ -109,7 +134,7 @@ impl Answer<'_> {
         let code = self.code.map(|code| format!(" {}", code.chars().filter(|c| !c.is_control()).take(60).collect::<String>()));
         let status = format!("HTTP {}{}", self.status, code.unwrap_or_default());
         let told = if told.is_empty() { status } else { format!("{status}: {told}") };
-        Fault { meaning, reason: format!("{words} ({told})"), source: None }
+        Fault { meaning, reason: format!("{words} ({told})"), source: None, code: self.code.map(str::to_owned) }
     }
 
     fn meaning(&self) -> (Meaning, &'static str) {
@@ -134,16 +159,23 @@ impl Answer<'_> {
                 credentials(CredentialFault::Wrong, "the credentials are not accepted")
             }
             (_, "NoSuchBucket") => kind(ErrorKind::NoSuchStore, "there is no such bucket"),
-            (_, "SlowDown" | "RequestLimitExceeded" | "BandwidthLimitExceeded" | "RequestTimeout") | (408 | 429 | 500 | 502..=504, _) => {
-                kind(unavailable, "the server is overloaded or broken for now")
+            (501, _) | (400, "NotImplemented" | "InvalidArgument" | "InvalidRequest") => {
+                (Meaning::NotImplemented, "the server does not know such a request")
             }
+            (_, "IncompleteBody" | "BadDigest" | "XAmzContentSHA256Mismatch" | "XAmzContentChecksumMismatch") => {
+                kind(ErrorKind::Interrupted, "the object did not arrive as it was sent")
+            }
+            (
+                _,
+                "SlowDown" | "RequestLimitExceeded" | "BandwidthLimitExceeded" | "RequestTimeout" | "Throttling" | "ThrottlingException",
+            ) => kind(unavailable, "the server is overloaded"),
             (507, _) | (_, "QuotaExceeded" | "XMinioStorageFull") => kind(ErrorKind::NoSpace, "the store is full"),
             (301 | 307, _) => kind(ErrorKind::BadAnswer, "the server sends the request elsewhere and does not say where"),
             (404, _) => kind(ErrorKind::NotFound, "no such object"),
             (401 | 403, _) => kind(ErrorKind::Denied, "access is denied"),
             (409, _) => kind(unavailable, "somebody else writes the same object"),
             (412, _) => (Meaning::Precondition, "a condition does not hold"),
-            (501, _) => (Meaning::NotImplemented, "the server does not know such a request"),
+            (408 | 429 | 500..=599, _) => kind(unavailable, "the server is overloaded or broken for now"),
             _ => kind(ErrorKind::BadAnswer, "an answer that was not expected"),
         }
     }
@@ -184,12 +216,27 @@ mod tests {
             (403, "QuotaExceeded", ErrorKind::NoSpace),
             (301, "PermanentRedirect", ErrorKind::BadAnswer),
             (400, "MalformedXML", ErrorKind::BadAnswer),
+            (400, "BadDigest", ErrorKind::Interrupted),
+            (400, "ThrottlingException", busy),
+            (520, "", busy),
+            (403, "InvalidObjectState", ErrorKind::Denied),
             (418, "", ErrorKind::BadAnswer),
         ] {
             assert_eq!(answer(status, code).fault().kind(), Some(expected), "{status} {code}");
         }
         assert_eq!(answer(412, "PreconditionFailed").fault().meaning, Meaning::Precondition);
-        assert_eq!(answer(501, "NotImplemented").fault().meaning, Meaning::NotImplemented);
+        for (status, code) in [(501, "NotImplemented"), (400, "InvalidArgument")] {
+            assert_eq!(answer(status, code).fault().meaning, Meaning::NotImplemented);
+        }
+    }
+
+    // NW-07
+    #[test]
+    fn only_a_plain_refusal_may_mean_that_the_object_is_absent() {
+        assert!(answer(403, "AccessDenied").fault().may_mean_absent() && answer(403, "").fault().may_mean_absent());
+        for (status, code) in [(403, "InvalidObjectState"), (403, "AllAccessDisabled"), (403, "InvalidAccessKeyId"), (404, "NoSuchKey")] {
+            assert!(!answer(status, code).fault().may_mean_absent(), "{code}");
+        }
     }
 
     // AW-06

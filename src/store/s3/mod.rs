@@ -51,8 +51,7 @@ pub struct S3Store {
     timeouts: Timeouts,
     payer: Payer,
     session: Mutex<Option<Begun>>,
-    /// Where the bucket is, as far as is known.
-    region: StdMutex<Option<String>>,
+    whereabouts: StdMutex<Whereabouts>,
     /// Whether an object of it was read: who may read one may read all, so that a refusal means "absent" from then on.
     has_read: AtomicBool,
     /// Whether nobody else delivers anything.
@@ -60,6 +59,24 @@ pub struct S3Store {
     exclusion: OnceCell<Exclusion>,
     /// Where credentials come from, when not from the user's environment and configuration.
     credentials: Option<SharedCredentialsProvider>,
+}
+
+/// Whether a refusal may stand for "absent".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Absence {
+    /// Once an object was read.
+    Guessed,
+    /// Never.
+    OnlySaid,
+}
+
+/// Where a bucket is, as far as is known.
+#[derive(Clone, Debug, Default)]
+struct Whereabouts {
+    /// Where it is asked.
+    region: Option<String>,
+    /// Whether it has answered there.
+    is_sure: bool,
 }
 
 #[derive(Debug)]
@@ -81,7 +98,7 @@ impl S3Store {
         }
         Ok(Self {
             payer: Payer::new(location.requester_pays),
-            region: StdMutex::new(location.region.clone()),
+            whereabouts: StdMutex::new(Whereabouts { region: location.region.clone(), is_sure: false }),
             location: location.clone(),
             name,
             timeouts,
@@ -119,7 +136,10 @@ impl S3Store {
                 return Err(Fault::new(ErrorKind::Unreachable, format!("no answer within {} s", patience.as_secs_f32())));
             };
             let fault = match answer.map_err(Fault::of) {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    self.with_whereabouts(|whereabouts| whereabouts.is_sure = true);
+                    return Ok(answer);
+                }
                 Err(fault) => fault,
             };
             match &fault.meaning {
@@ -143,13 +163,23 @@ impl S3Store {
         let region = self.known_region();
         let new = Session::begin(&self.location, region.as_deref(), self.timeouts.connect, &self.payer, self.credentials.as_ref()).await?;
         let new = Arc::new(new);
-        *self.region.lock().expect("no holder of this lock panics") = Some(new.region.clone());
+        self.with_whereabouts(|whereabouts| whereabouts.region = Some(new.region.clone()));
         *session = Some(Begun { session: Arc::clone(&new), at: Instant::now() });
         Ok(new)
     }
 
+    fn with_whereabouts<T>(&self, work: impl FnOnce(&mut Whereabouts) -> T) -> T {
+        work(&mut self.whereabouts.lock().expect("no holder of this lock panics"))
+    }
+
+    /// The region to ask in, right or not.
     fn known_region(&self) -> Option<String> {
-        self.region.lock().expect("no holder of this lock panics").clone()
+        self.with_whereabouts(|whereabouts| whereabouts.region.clone())
+    }
+
+    /// The region in which the bucket has answered: prices depend on it.
+    fn sure_region(&self) -> Option<String> {
+        self.with_whereabouts(|whereabouts| whereabouts.region.clone().filter(|_| whereabouts.is_sure))
     }
 
     /// Leaves the session that asked in the wrong region, unless another request did so already.
@@ -157,7 +187,7 @@ impl S3Store {
         let mut session = self.session.lock().await;
         if session.as_ref().is_some_and(|begun| Arc::ptr_eq(&begun.session, wrong)) {
             tracing::debug!(store = self.name, region, "the bucket is in another region");
-            *self.region.lock().expect("no holder of this lock panics") = Some(region.to_owned());
+            self.with_whereabouts(|whereabouts| whereabouts.region = Some(region.to_owned()));
             *session = None;
         }
     }
@@ -193,11 +223,14 @@ impl S3Store {
 
     /// What a refused or absent object means: who has read one object may read all, and S3 says "denied" for "absent" to those who may
     /// not list.
-    fn as_absence(&self, fault: Fault) -> Fault {
-        match fault.kind() {
-            Some(ErrorKind::Denied) if self.has_read.load(Ordering::Relaxed) => Fault::new(ErrorKind::NotFound, fault.reason),
-            _ => fault,
-        }
+    fn as_absence(&self, fault: Fault, absence: Absence) -> Fault {
+        let guessed = absence == Absence::Guessed && fault.may_mean_absent() && self.has_read.load(Ordering::Relaxed);
+        if guessed { Fault::new(ErrorKind::NotFound, fault.reason) } else { fault }
+    }
+
+    /// Where nothing but a look keeps two writers apart, a refusal must not pass for "absent".
+    fn absence_for_writers(&self) -> Absence {
+        if self.exclusion.get() == Some(&Exclusion::None) { Absence::OnlySaid } else { Absence::Guessed }
     }
 }
 

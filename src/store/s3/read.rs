@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 use aws_sdk_s3::{operation::get_object::GetObjectOutput, primitives::ByteStream};
 
-use super::{S3Store, fault::Fault};
+use super::{Absence, S3Store, fault::Fault};
 use crate::{
     store::{Charge, Error, ErrorKind, ReadStore, patience::Pace},
     types::ObjectKey,
@@ -18,7 +18,7 @@ impl ReadStore for S3Store {
     }
 
     fn charge(&self) -> Charge {
-        if self.location.requester_pays { Charge::RequesterPays { region: self.known_region().unwrap_or_default() } } else { Charge::Free }
+        if self.location.requester_pays { Charge::RequesterPays { region: self.sure_region().unwrap_or_default() } } else { Charge::Free }
     }
 
     fn be_patient(&self) {
@@ -29,7 +29,7 @@ impl ReadStore for S3Store {
     async fn get_into(&self, key: &ObjectKey, max_bytes: u64, into: &mut Vec<u8>) -> Result<(), Error> {
         into.clear();
         let read = self.fetch(key, max_bytes, into).await;
-        read.map(drop).map_err(|fault| self.error("get", key.as_str(), self.as_absence(fault)))
+        read.map(drop).map_err(|fault| self.error("get", key.as_str(), self.as_absence(fault, Absence::Guessed)))
     }
 }
 

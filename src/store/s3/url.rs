@@ -120,11 +120,12 @@ impl S3Location {
         if self.prefix.is_empty() { key.to_owned() } else { format!("{}/{key}", self.prefix) }
     }
 
-    /// How the store is shown.
+    /// How the store is shown; buckets of servers that are not AWS with the server.
     #[must_use]
     pub fn name(&self) -> String {
         let slash = if self.prefix.is_empty() { "" } else { "/" };
-        format!("s3://{}{slash}{}", self.bucket, self.prefix)
+        let server = self.endpoint.as_ref().map(|url| format!(" at {}", url.authority())).unwrap_or_default();
+        format!("s3://{}{slash}{}{server}", self.bucket, self.prefix)
     }
 }
 
@@ -176,6 +177,7 @@ mod tests {
             ("s3://bucket/", "s3://bucket"),
             ("s3://bucket/a/b/?region=eu-west-1", "s3://bucket/a/b"),
             ("s3://Old_Bucket/a%20b", "s3://Old_Bucket/a b"),
+            ("s3://b/a?endpoint=http://127.0.0.1:9000/", "s3://b/a at 127.0.0.1:9000"),
         ] {
             assert_eq!(read(text).unwrap().name(), name);
         }

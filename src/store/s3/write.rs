@@ -5,7 +5,7 @@ use aws_sdk_s3::{Client, operation::head_object::HeadObjectOutput, primitives::B
 use bytes::Bytes;
 
 use super::{
-    S3Store, cloudfront,
+    Absence, S3Store, cloudfront,
     exclusion::Condition,
     fault::{Fault, Meaning},
 };
@@ -48,7 +48,7 @@ impl WriteStore for S3Store {
     }
 
     fn billed_in(&self) -> Option<String> {
-        if self.location.endpoint.is_some() { None } else { self.known_region() }
+        if self.location.endpoint.is_some() { None } else { self.sure_region() }
     }
 
     async fn announce(&self) -> Result<(), Error> {
@@ -61,7 +61,7 @@ impl WriteStore for S3Store {
 
     async fn get_tagged(&self, key: &ObjectKey, max_bytes: u64) -> Result<Option<(Vec<u8>, Tag)>, Error> {
         let mut bytes = Vec::new();
-        match self.fetch(key, max_bytes, &mut bytes).await.map_err(|fault| self.as_absence(fault)) {
+        match self.fetch(key, max_bytes, &mut bytes).await.map_err(|fault| self.as_absence(fault, self.absence_for_writers())) {
             Ok(tag) => {
                 let tag = tag_of(tag, &bytes);
                 Ok(Some((bytes, tag)))
@@ -76,7 +76,7 @@ impl WriteStore for S3Store {
         if exclusion == Exclusion::None && !self.is_version(key, expected).await? {
             return Ok(Swap::Lost);
         }
-        match self.put(key, bytes.clone(), MUTABLE, Condition::of(expected, exclusion)).await {
+        match self.put(key, bytes.clone(), Condition::of(expected, exclusion)).await {
             Ok(tag) => Ok(Swap::Done(tag_of(tag, &bytes))),
             Err(Fault { meaning: Meaning::Precondition | Meaning::Kind(ErrorKind::NotFound), .. }) => Ok(Swap::Lost),
             Err(fault) => Err(self.error("swap", key.as_str(), fault)),
@@ -98,7 +98,7 @@ impl S3Store {
         {
             return Ok(Created::Before { bytes: there });
         }
-        match self.put(key, bytes.clone(), IMMUTABLE, Condition::of(None, exclusion)).await {
+        match self.put(key, bytes.clone(), Condition::of(None, exclusion)).await {
             Ok(_) => Ok(Created::Now),
             Err(Fault { meaning: Meaning::Precondition, .. }) => {
                 let gone = || Fault::new(ErrorKind::Unavailable { retry_after: None }, "the object was there and is gone");
@@ -110,47 +110,54 @@ impl S3Store {
 
     /// The length of an object; `None` when there is none.
     async fn length(&self, key: &ObjectKey) -> Result<Option<u64>, Fault> {
-        let found = self.head(key).await?;
+        let found = self.head(key, self.absence_for_writers()).await?;
         Ok(found.and_then(|found| u64::try_from(found.content_length()?).ok()))
     }
 
     /// The entity tag of an object, without quotes; `None` when there is none.
-    pub(super) async fn tag(&self, key: &ObjectKey) -> Result<Option<String>, Fault> {
-        let found = self.head(key).await?;
+    pub(super) async fn tag(&self, key: &ObjectKey, absence: Absence) -> Result<Option<String>, Fault> {
+        let found = self.head(key, absence).await?;
         Ok(found.and_then(|found| found.e_tag().map(|tag| bare(tag).to_owned())))
     }
 
-    async fn head(&self, key: &ObjectKey) -> Result<Option<HeadObjectOutput>, Fault> {
+    async fn head(&self, key: &ObjectKey, absence: Absence) -> Result<Option<HeadObjectOutput>, Fault> {
         let object = self.location.object(key.as_str());
         let head = |client: Client| client.head_object().bucket(&self.location.bucket).key(&object).send();
-        match self.send(self.timeouts.answer(0), head).await.map_err(|fault| self.as_absence(fault)) {
-            Ok(found) => Ok(Some(found)),
-            Err(fault) if fault.kind() == Some(ErrorKind::NotFound) => Ok(None),
-            Err(fault) => Err(fault),
+        let fault = match self.send(self.timeouts.answer(0), head).await {
+            Ok(found) => return Ok(Some(found)),
+            // Such an answer has no body, in which it would stand what is wrong: one byte of the object, or the refusal of it, tells.
+            Err(fault) if fault.code.is_none() && matches!(fault.kind(), Some(ErrorKind::Denied | ErrorKind::BadAnswer)) => {
+                self.why_not(&object).await.unwrap_or(fault)
+            }
+            Err(fault) => fault,
+        };
+        match self.as_absence(fault, absence) {
+            fault if fault.kind() == Some(ErrorKind::NotFound) => Ok(None),
+            fault => Err(fault),
         }
+    }
+
+    /// Why an object is refused; `None` when it is not.
+    async fn why_not(&self, object: &str) -> Option<Fault> {
+        let get = |client: Client| client.get_object().bucket(&self.location.bucket).key(object).range("bytes=0-0").send();
+        self.send(self.timeouts.answer(0), get).await.err()
     }
 
     /// Whether an object is the expected version, for servers that do not compare by themselves.
     async fn is_version(&self, key: &ObjectKey, expected: Option<&Tag>) -> Result<bool, Error> {
-        let there = self.tag(key).await.map_err(|fault| self.error("swap", key.as_str(), fault))?;
+        let there = self.tag(key, Absence::OnlySaid).await.map_err(|fault| self.error("swap", key.as_str(), fault))?;
         Ok(there.as_deref() == expected.map(|tag| tag.0.as_str()))
     }
 
     /// Puts an object and says what its entity tag is.
-    pub(super) async fn put(
-        &self,
-        key: &ObjectKey,
-        bytes: Bytes,
-        cache_control: &str,
-        condition: Condition,
-    ) -> Result<Option<String>, Fault> {
+    pub(super) async fn put(&self, key: &ObjectKey, bytes: Bytes, condition: Condition) -> Result<Option<String>, Fault> {
         let object = self.location.object(key.as_str());
         let put = |client: Client| {
             let request = client
                 .put_object()
                 .bucket(&self.location.bucket)
                 .key(&object)
-                .cache_control(cache_control)
+                .cache_control(cache_control(key))
                 .content_type("application/octet-stream")
                 .set_storage_class(self.location.storage_class.as_deref().map(StorageClass::from))
                 .body(ByteStream::from(bytes.clone()));
@@ -158,6 +165,12 @@ impl S3Store {
         };
         Ok(self.send(self.timeouts.answer(bytes.len() as u64), put).await?.e_tag)
     }
+}
+
+/// How long a cache may keep an object.
+fn cache_control(key: &ObjectKey) -> &'static str {
+    let changes = key.as_str().starts_with("heads/") || ["index.json", "store.json", "probe"].contains(&key.as_str());
+    if changes { MUTABLE } else { IMMUTABLE }
 }
 
 /// An entity tag without its quotes: servers differ in whether they take it with or without.

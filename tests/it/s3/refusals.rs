@@ -132,6 +132,9 @@ fn a_store_that_is_overloaded_again_and_again_gets_everything_in_the_end() {
         _ => None,
     });
     signed_by(OWNER, world.publish_command(&world.path("data"), 1).args(["--to", &bucket.url("")])).summary();
+    let requests = bucket.server.requests();
+    let hit = requests.iter().filter(|request| request.method == "PUT" && [2, 7].contains(&(request.index % 11))).count();
+    assert!(hit > 3, "{hit} puts failed");
     bucket.server.set_faults(|_| None);
     signed_by(READER, restore(&world, &bucket, "", &pin)).summary();
     tree::assert_same(&world.path("data"), &world.target());
