@@ -7,6 +7,10 @@ use std::{
 
 use serde_json::Value;
 
+use crate::s3::{
+    self, Bucket,
+    server::{READER, S3Server},
+};
 use crate::support::{
     CHANNEL, World,
     command::{Qsync, text},
@@ -106,6 +110,14 @@ fn collect(value: &Value, path: &str, known: &BTreeSet<String>, fields: &mut BTr
     }
 }
 
+/// What a bucket whose readers pay could cost.
+fn estimate(printed: &mut Printed) {
+    let bucket = Bucket::new(S3Server::with_requester_pays);
+    let (world, pin) = s3::published(&bucket, "requester_pays=true");
+    let dry = world.restore_from(&bucket.url("requester_pays=true"), &pin).arg("--dry-run");
+    printed.run("restore", s3::signed_by(READER, dry));
+}
+
 /// Every command that prints lines, in good days and bad.
 fn print_everything(printed: &mut Printed) {
     let world = World::new();
@@ -116,6 +128,7 @@ fn print_everything(printed: &mut Printed) {
     publish(printed, &world);
     read(printed, &world, &pin);
     restore(printed, &world, &pin);
+    estimate(printed);
     verify(printed, &world);
     configure(printed, &world);
     trust(printed, &world, &pin);

@@ -3,7 +3,8 @@
 #[path = "../../../tests/it/s3/server.rs"]
 mod server;
 
-use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
+use aws_credential_types::provider::{error::CredentialsError, future};
+use aws_sdk_s3::config::{Credentials, ProvideCredentials, SharedCredentialsProvider};
 use bytes::Bytes;
 use server::{Conditions, Fault as Answer, OWNER, READER, S3Server};
 
@@ -194,6 +195,93 @@ async fn credentials_that_expire_are_loaded_anew_once() {
     assert_eq!(server.requests().len(), before + 1, "what was loaded a moment ago is not loaded again");
 }
 
+// A passing fault of the probe must not turn the comparison of versions off for a whole run.
+#[tokio::test]
+async fn a_probe_that_is_answered_oddly_fails_and_is_made_again() {
+    let server = S3Server::start().await;
+    for (method, status, code) in [("PUT", 400, "MalformedXML"), ("PUT", 403, "AccessDenied"), ("HEAD", 403, "AccessDenied")] {
+        let store = owner(&server);
+        server.plant("some/prefix/a", b"object");
+        store.get(&key("a"), 9).await.unwrap();
+        let begun = server.requests().len();
+        // After the first write, so that the object of the probe is there.
+        server.set_faults(move |request| (request.index > begun && request.method == method).then_some(Answer::Answer(status, code)));
+        assert!(store.exclusion().await.is_err(), "{method} {status} {code}");
+        server.set_faults(|_| None);
+        assert_eq!(store.exclusion().await.unwrap(), Exclusion::QuotedTags);
+    }
+    // What passes is waited out.
+    let store = owner(&server);
+    let begun = server.requests().len();
+    server.set_faults(move |request| (request.index == begun + 2).then_some(Answer::Answer(520, "")));
+    assert_eq!(store.exclusion().await.unwrap(), Exclusion::QuotedTags);
+}
+
+/// Gives credentials once, which have expired already, and fails from then on.
+#[derive(Debug, Default)]
+struct Exhausting(AtomicBool);
+
+impl ProvideCredentials for Exhausting {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let expired = std::time::SystemTime::UNIX_EPOCH;
+        future::ProvideCredentials::ready(if self.0.swap(true, Ordering::Relaxed) {
+            Err(CredentialsError::provider_error("the session has ended"))
+        } else {
+            Ok(Credentials::new(OWNER, "secret", None, Some(expired), "test"))
+        })
+    }
+}
+
+// AW-04
+#[tokio::test]
+async fn credentials_that_cannot_be_loaded_again_are_no_network_trouble() {
+    let server = S3Server::start().await;
+    let store = S3Store::open(&location(&server, ""), Timeouts::default()).unwrap();
+    let store = store.with_credentials(SharedCredentialsProvider::new(Exhausting::default()));
+    let error = failure(&store).await;
+    assert_eq!(error.kind, ErrorKind::Credentials(CredentialFault::NotLoaded), "{error}");
+    assert!(error.one_line().contains("the session has ended"), "{}", error.one_line());
+}
+
+// HM-03: what is no object has a length, too
+#[tokio::test]
+async fn an_endless_error_is_not_read_to_its_end() {
+    let server = S3Server::start().await;
+    server.set_faults(|_| Some(Answer::EndlessError));
+    let begin = Instant::now();
+    failure(&owner(&server)).await;
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+}
+
+// NW-07, GC-09
+#[tokio::test]
+async fn where_nothing_compares_a_refusal_is_never_taken_for_absence() {
+    let server = S3Server::start().await.with_conditions(Conditions::Ignored);
+    server.plant("some/prefix/a", b"object");
+    let store = owner(&server);
+    store.get(&key("a"), 9).await.unwrap();
+    assert_eq!(store.exclusion().await.unwrap(), Exclusion::None);
+    server.set_faults(|request| (request.method != "PUT").then_some(Answer::Answer(403, "AccessDenied")));
+    let swapped = store.swap(&key("heads/a/b.json"), None, Bytes::from_static(b"head")).await;
+    assert_eq!(swapped.unwrap_err().kind, ErrorKind::Denied);
+    assert_eq!(store.get_tagged(&key("heads/a/b.json"), 9).await.unwrap_err().kind, ErrorKind::Denied);
+    assert!(!server.objects().contains_key("some/prefix/heads/a/b.json"));
+}
+
+#[tokio::test]
+async fn what_an_answer_without_a_body_means_is_asked_for() {
+    let server = S3Server::start().await;
+    let store = owner(&server);
+    store.exclusion().await.unwrap();
+    store.put_new(&key("chunks/aa/x"), Bytes::from_static(b"object")).await.unwrap();
+    server.set_faults(|request| (request.method != "PUT").then_some(Answer::Answer(403, "RequestTimeTooSkewed")));
+    let error = store.put_new(&key("chunks/aa/x"), Bytes::from_static(b"object")).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Credentials(CredentialFault::Clock), "{error}");
+}
+
 // NW-01, NW-04
 #[tokio::test]
 async fn a_torn_or_encoded_or_empty_object_is_no_object() {
@@ -243,9 +331,13 @@ async fn objects_say_how_long_a_cache_may_keep_them() {
 
 #[test]
 fn only_aws_bills_by_a_list_that_is_known() {
-    let open = |text: &str| S3Store::open(&S3Location::from_url(&text.parse().unwrap()).unwrap(), Timeouts::default()).unwrap().billed_in();
-    assert_eq!(open("s3://b?region=eu-west-1").as_deref(), Some("eu-west-1"));
-    assert_eq!(open("s3://b?region=eu-west-1&endpoint=http://127.0.0.1:1"), None);
+    let open = |text: &str| S3Store::open(&S3Location::from_url(&text.parse().unwrap()).unwrap(), Timeouts::default()).unwrap();
+    for (url, expected) in [("s3://b?region=eu-west-1", Some("eu-west-1")), ("s3://b?endpoint=http://127.0.0.1:1&region=r", None)] {
+        let store = open(url);
+        assert_eq!(store.billed_in(), None, "nothing has answered there");
+        store.with_whereabouts(|whereabouts| whereabouts.is_sure = true);
+        assert_eq!(store.billed_in().as_deref(), expected);
+    }
 }
 
 #[test]

@@ -45,6 +45,8 @@ pub(crate) enum Fault {
     DoAndAnswer(u16, &'static str),
     /// Sends this many bytes of the body and breaks off.
     Tear(usize),
+    /// An error whose body never ends.
+    EndlessError,
     /// Sends these bytes as the body.
     Body(&'static [u8]),
 }
@@ -186,6 +188,7 @@ async fn answer(State(bucket): State<Arc<Mutex<Bucket>>>, method: Method, uri: U
             error(status, code)
         }
         Some(Fault::Tear(bytes)) => tear(bucket.serve(&request, body), bytes),
+        Some(Fault::EndlessError) => endless_error(),
         Some(Fault::Body(bytes)) => Response::new(Body::from(bytes)),
     };
     // A HEAD has no body to say in what is wrong.
@@ -290,6 +293,12 @@ fn tag_of(bytes: &[u8]) -> String {
 fn error(status: u16, code: &str) -> Response<Body> {
     let text = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>because</Message></Error>");
     Response::builder().status(StatusCode::from_u16(status).unwrap()).header("content-type", "application/xml").body(text.into()).unwrap()
+}
+
+fn endless_error() -> Response<Body> {
+    let spaces = Bytes::from_static(&[b' '; 4096]);
+    let body = futures::stream::repeat_with(move || Ok::<_, std::io::Error>(spaces.clone()));
+    Response::builder().status(StatusCode::FORBIDDEN).body(Body::from_stream(body)).unwrap()
 }
 
 /// The same answer, broken off after some bytes of its body.
