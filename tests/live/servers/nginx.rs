@@ -49,8 +49,9 @@ impl Nginx {
 }
 
 fn run(folder: &Path, port: u16) -> Running {
-    let mut nginx = program("nginx");
-    nginx.arg("-p").arg(folder).args(["-c", "nginx.conf", "-e", "error.log"]);
+    let mut nginx = program("setpriv");
+    // Gone with the test, even when that is killed.
+    nginx.args(["--pdeathsig", "KILL", "nginx", "-p"]).arg(folder).args(["-c", "nginx.conf", "-e", "error.log"]);
     Running::start(nginx, port, &folder.join("error.log"))
 }
 
