@@ -40,6 +40,11 @@ impl Restore {
         serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"))
     }
 
+    /// Whether it is still at work.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
     /// Waits for its good end, and gives the summary.
     pub(crate) fn finish(mut self) -> Value {
         let mut rest = String::new();

@@ -37,11 +37,6 @@ impl Nginx {
         format!("http://127.0.0.1:{}/", self.port)
     }
 
-    /// Its own folder.
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
     /// Kills it, with every connection.
     pub(crate) fn kill(&mut self) {
         self.server.kill();
@@ -54,8 +49,9 @@ impl Nginx {
 }
 
 fn run(folder: &Path, port: u16) -> Running {
-    let mut nginx = program("nginx");
-    nginx.arg("-p").arg(folder).args(["-c", "nginx.conf", "-e", "error.log"]);
+    let mut nginx = program("setpriv");
+    // Gone with the test, even when that is killed.
+    nginx.args(["--pdeathsig", "KILL", "nginx", "-p"]).arg(folder).args(["-c", "nginx.conf", "-e", "error.log"]);
     Running::start(nginx, port, &folder.join("error.log"))
 }
 
