@@ -69,6 +69,7 @@ impl Classify for restore::Error {
         match self {
             Self::Catalog(error) => error.classify(),
             Self::Disk(error) => error.classify(),
+            Self::Sources(Exhausted::NoConsent { .. }) => (Code::CostNotAccepted, vec![ACCEPT_COST.to_owned(), MORE_SOURCES.to_owned()]),
             Self::Sources(error) => error.classify(),
             Self::NoSources => (Code::Usage, one("add --from with a source")),
             Self::Seed { .. } => (Code::Usage, one("name another directory with --seed, or leave it out")),
