@@ -278,7 +278,11 @@ impl Reason {
             Self::NotAHead { .. } | Self::NotARoot { .. } => {
                 "check the address of the source, and that no login page is in between".to_owned()
             }
-            Self::Denied { .. } => "check the credentials; some stores answer the same for an object that does not exist".to_owned(),
+            Self::Denied { .. } => {
+                "check the credentials; if the readers of a bucket pay, add requester_pays=true to its URL; some stores answer the same for an \
+                 object that does not exist"
+                    .to_owned()
+            }
             Self::Credentials { fault, .. } => fault.hint().to_owned(),
             Self::NoStore { .. } => "check the name of the bucket, and endpoint=… if it is not of AWS".to_owned(),
             Self::Network { .. } => "check the connection and run the same command again".to_owned(),

@@ -95,7 +95,9 @@ fn a_mirror_may_hold_other_forms_than_its_source() {
 fn frames_that_cannot_be_made_again_are_not_made_up() {
     let raw = Bucket::new(|server| server);
     let world = World::new();
-    tree::make_awkward(&world.path("data"));
+    fs::create_dir(world.path("data")).unwrap();
+    let words: String = (0..40_000_u64).map(|n| format!("{} ", n * n % 9_973)).collect();
+    fs::write(world.path("data/old"), words).unwrap();
     let pin = world.init();
     // Another level than the manifest of the second snapshot names makes the frames of what has not changed.
     let publish = |height, level| {

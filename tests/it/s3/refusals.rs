@@ -31,6 +31,7 @@ fn who_does_not_agree_to_pay_is_told_how() {
     let (world, pin) = published(&bucket, "requester_pays=true");
     let not_agreed = signed_by(READER, restore(&world, &bucket, "", &pin)).json_error(12);
     assert_refused(&not_agreed, "denied", "requester_pays=true");
+    assert!(not_agreed["hints"].to_string().contains("requester_pays=true"), "{not_agreed}");
     let anonymous = restore(&world, &bucket, "anonymous=true", &pin).json_error(12);
     assert_refused(&anonymous, "denied", "requester_pays=true");
     let both = restore(&world, &bucket, "anonymous=true&requester_pays=true", &pin).json_error(12);
