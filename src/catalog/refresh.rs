@@ -62,20 +62,15 @@ pub async fn refresh(
     let mut warnings: Vec<String> = dropped.iter().map(plan::dropped_warning).chain(unremembered).collect();
     for (store, _) in holding.iter().filter(|(store, _)| moved.iter().any(|name| name == store.name())) {
         warnings.extend(one_writer_warning(store).await.ok().flatten());
+        warnings.extend(announce(store).await);
     }
-    warnings.extend(announce(&holding, &moved).await);
     Ok(Refreshed { head, stores: moved, failures, warnings })
 }
 
-/// Tells the caches before the stores that were moved; one line for each that could not be told.
-async fn announce(stores: &[(&DynWriteStore, StoreHead)], moved: &[String]) -> Vec<String> {
-    let mut untold = Vec::new();
-    for (store, _) in stores.iter().filter(|(store, _)| moved.iter().any(|name| name == store.name())) {
-        if let Err(error) = store.announce().await {
-            untold.push(format!("the new head is live, but its CDN shows it up to a minute later: {}: {}", error.store, error.one_line()));
-        }
-    }
-    untold
+/// Tells the caches before a store of its new head; a warning where they could not be told.
+pub async fn announce(store: &DynWriteStore) -> Option<String> {
+    let error = store.announce().await.err()?;
+    Some(format!("the new head is live, but its CDN shows it up to a minute later: {}: {}", error.store, error.one_line()))
 }
 
 async fn answering(stores: &[DynWriteStore], failures: &mut Vec<store::Error>) -> Result<Vec<DynWriteStore>, Error> {

@@ -50,11 +50,13 @@ impl Heads {
     }
 
     async fn open_store(&self, options: &Options, store: &DynWriteStore) -> Result<(StoreHead, Forms), catalog::Error> {
-        if !options.dry_run {
-            catalog::prepare_store(store, self.publisher.chain()).await?;
+        let forms = if options.dry_run {
+            catalog::forms_of(store).await?
+        } else {
+            let info = catalog::prepare_store(store, self.publisher.chain()).await?;
             warn_of_one_writer(options, store).await?;
-        }
-        let forms = catalog::forms_of(store).await?;
+            info.forms()
+        };
         let head = catalog::read_head(store, self.publisher.chain(), &options.channel).await?;
         if let Some(reason) = &head.unusable {
             let text = format!("{}: the head that is there does not count and is replaced: {reason}", store.name());
@@ -165,9 +167,7 @@ impl Heads {
     /// Tells the caches before the stores of the new head. They find out by themselves within a minute: failing to is a warning.
     pub(super) async fn announce(&self, options: &Options, targets: &Targets) {
         for index in targets.alive().iter() {
-            if let Err(error) = targets.get(index).store.announce().await {
-                let text =
-                    format!("the new head is live, but its CDN shows it up to a minute later: {}: {}", error.store, error.one_line());
+            if let Some(text) = catalog::announce(&targets.get(index).store).await {
                 options.progress.event(Event::Warning { text });
             }
         }

@@ -10,15 +10,17 @@ use crate::{
         row::Row,
     },
     progress::Event,
-    sources::{Estimate, Form, Paid, PriceTable, Settings, Work, cap_of},
+    sources::{Estimate, Form, Paid, PriceTable, Settings, Work, cap_of, forms},
     store::{Charge, DynReadStore},
 };
 
-/// The sources that cost money, if they had to deliver everything.
-pub(super) async fn estimates(stores: &[(DynReadStore, Form)], snapshot: &Snapshot, local: &Arc<Local>) -> Result<Vec<Estimate>, Error> {
-    if stores.iter().all(|(store, _)| store.charge() == Charge::Free) {
+/// What each source that costs money could cost if it had to deliver everything. The others are not asked for anything.
+pub(super) async fn estimates(options: &Options, snapshot: &Snapshot, local: &Arc<Local>) -> Result<Vec<Estimate>, Error> {
+    let paid: Vec<DynReadStore> = options.sources.iter().filter(|store| store.charge() != Charge::Free).cloned().collect();
+    if paid.is_empty() {
         return Ok(Vec::new());
     }
+    let stores = forms::with_forms(&paid).await;
     let work = work(&snapshot.manifest, local.most_to_fetch(&snapshot.manifest).await?);
     let of = |(store, form): &(DynReadStore, Form)| Estimate::of(store.name(), &store.charge(), *form, &work, PriceTable::builtin());
     Ok(stores.iter().filter_map(of).collect())
@@ -45,7 +47,7 @@ fn work(manifest: &Manifest, frame_bytes: u64) -> Work {
 ///
 /// # Errors
 /// [`Error::CostNotAccepted`] when only sources that cost money are there and nobody agreed.
-pub(super) fn agreed(options: &Options, stores: &[(DynReadStore, Form)], estimates: &[Estimate]) -> Result<Settings, Error> {
+pub(super) fn agreed(options: &Options, estimates: &[Estimate]) -> Result<Settings, Error> {
     let mut settings = options.engine.clone();
     if estimates.is_empty() {
         return Ok(settings);
@@ -59,7 +61,7 @@ pub(super) fn agreed(options: &Options, stores: &[(DynReadStore, Form)], estimat
         let cap = cap_of(estimates, options.read_from);
         settings.cap_micro_usd = Some(settings.cap_micro_usd.map_or(cap, |own| own.min(cap)));
     }
-    let is_free_there = stores.iter().any(|(store, _)| store.charge() == Charge::Free);
+    let is_free_there = options.sources.iter().any(|store| store.charge() == Charge::Free);
     if settings.paid == Paid::Refused && !is_free_there {
         return Err(Error::CostNotAccepted { estimates: estimates.to_vec() });
     }

@@ -86,17 +86,15 @@ async fn restore(options: &Arc<Options>, state: &StateDir, engine: &OnceCell<Arc
     }
     // 3. Refuse before the first data byte: target not empty or in use, no space.
     place.check(options, &snapshot, &local).await?;
-    let stores = until_stopped(options, async { Ok(forms::with_forms(&options.sources).await) }).await?;
-    let costs = cost::estimates(&stores, &snapshot, &local).await?;
+    let costs = until_stopped(options, cost::estimates(options, &snapshot, &local)).await?;
     if options.dry_run {
         let most_to_fetch_bytes = Some(local.most_to_fetch(&snapshot.manifest).await?);
         return Ok(Summary { most_to_fetch_bytes, costs, ..told(&snapshot, Outcome::DryRun) });
     }
-    let settings = cost::agreed(options, &stores, &costs)?;
+    let settings = cost::agreed(options, &costs)?;
     let incomplete = |error: Error| error.or_incomplete(&snapshot.id());
     // 4. Pin: a later run continues this snapshot.
-    // What a source did counts to the end of the run, whatever snapshot it works on.
-    let sources = engine.get_or_init(async || Arc::new(Sources::new(stores, settings, Arc::clone(&options.progress)))).await;
+    let sources = until_stopped(options, async { Ok(engine.get_or_init(|| open_engine(options, settings)).await) }).await?;
     let build = until_stopped(options, Build::pin(options, place, &snapshot, sources)).await.map_err(incomplete)?;
     // 5. and 6. Plan, fetch, verify, write, journal.
     let (staging, moved, reports) = build.fetch_all(options, &snapshot, local).await.map_err(incomplete)?;
@@ -118,6 +116,11 @@ async fn open_state(options: &Options) -> Result<StateDir, Error> {
     let (fs, path) = (Arc::clone(&options.fs), options.state_dir.clone());
     let opened = tokio::task::spawn_blocking(move || StateDir::open(fs, path)).await;
     Ok(opened.map_err(|_| Error::WorkerDied)?.map_err(catalog::Error::State)?)
+}
+
+/// All sources as one, for every snapshot that this run works on: what a source did counts to its end.
+async fn open_engine(options: &Options, settings: Settings) -> Arc<Sources> {
+    Arc::new(Sources::new(forms::with_forms(&options.sources).await, settings, Arc::clone(&options.progress)))
 }
 
 /// Runs blocking work on a thread that may block.

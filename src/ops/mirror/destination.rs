@@ -70,13 +70,15 @@ pub(super) async fn newest_roots(store: &DynWriteStore, mut chain: RootChain) ->
 impl Destination {
     /// The store, made ready for the repository unless it is a dry run.
     pub(super) async fn open(options: &Options, chain: &RootChain) -> Result<Self, Error> {
-        if !options.dry_run {
-            catalog::prepare_store(&options.to, chain).await?;
+        let forms = if options.dry_run {
+            catalog::forms_of(&options.to).await?
+        } else {
+            let info = catalog::prepare_store(&options.to, chain).await?;
             if let Some(text) = catalog::one_writer_warning(&options.to).await? {
                 options.progress.event(Event::Warning { text });
             }
-        }
-        let forms = catalog::forms_of(&options.to).await?;
+            info.forms()
+        };
         let Options { rehash, dry_run, .. } = *options;
         Ok(Self { store: DynWriteStore::clone(&options.to), forms, rehash, dry_run, done: Mutex::default() })
     }

@@ -8,7 +8,7 @@ use std::{
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::{
     config::http::HttpResponse,
-    error::{ProvideErrorMetadata, SdkError},
+    error::{ConnectorError, ProvideErrorMetadata, SdkError},
 };
 
 use crate::{
@@ -76,19 +76,25 @@ impl Fault {
                 };
                 answer.fault()
             }
-            // Credentials that have run out are loaded anew before a request is sent.
-            SdkError::DispatchFailure(failure) if failure.as_connector_error().is_some_and(|error| provider_error(error).is_some()) => {
-                let lost = failure.as_connector_error().and_then(|error| provider_error(error)).map(of_provider);
-                let (kind, why) = lost.unwrap_or((ErrorKind::Unreachable, "no answer"));
+            SdkError::DispatchFailure(failure) => {
+                let (kind, why) = failure.as_connector_error().map_or((ErrorKind::Unreachable, "no answer"), of_connector);
                 below(kind, why, error)
             }
-            SdkError::DispatchFailure(failure) if failure.is_timeout() => below(ErrorKind::Unreachable, "no connection in time", error),
-            SdkError::DispatchFailure(failure) if failure.is_user() => below(ErrorKind::BadAnswer, "the request cannot be made", error),
-            SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) => below(ErrorKind::Unreachable, "no answer", error),
+            SdkError::TimeoutError(_) => below(ErrorKind::Unreachable, "no answer", error),
             SdkError::ResponseError(_) => below(ErrorKind::BadAnswer, "the answer is not one of S3", error),
             // What else there may be in later versions of the library never reached a server.
             SdkError::ConstructionFailure(_) | _ => below(ErrorKind::BadAnswer, "the request cannot be made", error),
         }
+    }
+}
+
+/// Why a request was not sent or not answered. Credentials that have run out are loaded anew before one is sent.
+fn of_connector(error: &ConnectorError) -> (ErrorKind, &'static str) {
+    match provider_error(error) {
+        Some(lost) => of_provider(lost),
+        None if error.is_timeout() => (ErrorKind::Unreachable, "no connection in time"),
+        None if error.is_user() => (ErrorKind::BadAnswer, "the request cannot be made"),
+        None => (ErrorKind::Unreachable, "no answer"),
     }
 }
 
