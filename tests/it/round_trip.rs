@@ -32,17 +32,6 @@ fn every_awkward_shape_comes_back() {
     assert_eq!(verified["defects"], 0);
 }
 
-#[test]
-fn a_hundred_thousand_small_files_come_back() {
-    let world = World::new();
-    tree::make_small_files(&world.path("data"), 100_000);
-    let pin = world.init();
-    let published = world.publish(&world.path("data"), 1);
-    assert_eq!(published["files"], 100_000);
-    world.restore_command(&pin).summary();
-    tree::assert_same(&world.path("data"), &world.target());
-}
-
 // ST-12
 #[test]
 fn a_sparse_file_of_20_gib_comes_back_sparse() {

@@ -8,6 +8,7 @@ mod differential;
 mod disk_image;
 mod injected;
 mod long_run;
+mod many_files;
 mod outages;
 mod over_nginx;
 mod over_s3;
