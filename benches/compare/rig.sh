@@ -138,6 +138,11 @@ share() {
     [ -z "${times_first[$1]:-}" ] || awk -v r="${times_first[$1]}" 'BEGIN { printf "%.3f", 1 / r }'
 }
 
+# times JOB: this one's time as a multiple of the first job's, the median of all rounds; nothing when it was not run.
+times() {
+    [ -z "${times_first[$1]:-}" ] || printf '%.3f' "${times_first[$1]}"
+}
+
 # ratio FIGURES JOB JOB: the quotient of two jobs' figures; nothing when one was not run.
 ratio() {
     local -n figures=$1
