@@ -50,6 +50,9 @@ gives "$data/rocksdb" "$out"
 peer s5cmd "s5cmd cp of the raw files" "$from_s3" \
     "$as_reader s5cmd --endpoint-url $gateway --request-payer requester --log error cp 's3://files/*' $out/; sync -f $out"
 gives "$data/rocksdb" "$out"
+# What the server gives to a program that only copies the objects that qsync reads.
+peer s5cmd "s5cmd cp of the chunks, which stay chunks" "$from_s3" \
+    "$as_reader s5cmd --endpoint-url $gateway --request-payer requester --log error cp 's3://snapshots/v1/raw/*' $out/; sync -f $out"
 table "B11: restore of the RocksDB from a bucket whose readers pay"
 rm -rf "$out"
 exec {CEPH[1]}>&-
