@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// A question under way to all sources. Dropping it ends it.
 #[derive(Debug)]
 pub(super) struct Asking {
-    tasks: JoinSet<(usize, Answer)>,
+    tasks: JoinSet<(usize, Answer, Instant)>,
     sources: Vec<String>,
 }
 
@@ -31,19 +31,23 @@ impl Asking {
         let mut tasks = JoinSet::new();
         for (i, source) in sources.iter().cloned().enumerate() {
             let object = object.clone();
-            tasks.spawn(async move { (i, answer(source.get(&object, max_bytes).await)) });
+            tasks.spawn(async move {
+                let answer = answer(source.get(&object, max_bytes).await);
+                (i, answer, Instant::now())
+            });
         }
         Self { tasks, sources: sources.iter().map(|source| source.name().to_owned()).collect() }
     }
 
-    /// The answers, in the order of the sources: of all of them, or of those that came until `grace` after the first that is `good`.
+    /// The answers, in the order of the sources: of all of them, or of those that came until `grace` after the first that is `good` came,
+    /// whenever this is called.
     pub(super) async fn collect(mut self, grace: Duration, good: impl Fn(&Answer) -> bool) -> Vec<Offer> {
         let mut answers: Vec<Option<Answer>> = vec![None; self.sources.len()];
         let mut end = Instant::now() + PATIENCE;
         while let Ok(Some(joined)) = timeout_at(end, self.tasks.join_next()).await {
-            let Ok((i, answer)) = joined else { continue };
+            let Ok((i, answer, at)) = joined else { continue };
             if good(&answer) {
-                end = end.min(Instant::now() + grace);
+                end = end.min(at + grace);
             }
             answers[i] = Some(answer);
         }
@@ -69,5 +73,31 @@ pub(super) fn answer(result: Result<Vec<u8>, Error>) -> Answer {
             | ErrorKind::NoSpace
             | ErrorKind::Io => Answer::Failed(error.reason),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::store::{Fault, MemoryStore, RecordStore};
+
+    #[tokio::test(start_paused = true)]
+    async fn who_was_silent_while_something_else_was_waited_for_is_not_waited_for_again() {
+        let object: ObjectKey = "heads/a.json".parse().unwrap();
+        let sources = [0, 3600].map(|delay| -> DynReadStore {
+            let store = MemoryStore::new("source");
+            store.overwrite(&object, b"head".as_slice());
+            Arc::new(RecordStore::new(store).with_faults(move |_| Some(Fault::Delay(Duration::from_secs(delay)))))
+        });
+        for (meanwhile, waited) in [(0, 5), (3, 2), (60, 0)] {
+            let asking = Asking::start(&sources, &object, 9);
+            tokio::time::sleep(Duration::from_secs(meanwhile)).await;
+            let begin = Instant::now();
+            let offers = asking.collect(GRACE, |answer| matches!(answer, Answer::Object(_))).await;
+            assert_eq!(begin.elapsed().as_secs(), waited, "after {meanwhile} s");
+            assert!(matches!((&offers[0].answer, &offers[1].answer), (Answer::Object(_), Answer::Failed(_))), "{offers:?}");
+        }
     }
 }

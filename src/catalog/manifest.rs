@@ -19,6 +19,8 @@ use crate::{
 
 /// How long to wait for one source before the next is asked beside it.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long sources that cost nothing may be silent before one is asked that does.
+const PATIENCE_BEFORE_PAYING: Duration = Duration::from_secs(50);
 
 /// The snapshot that is meant. Of several at one height it is the newest.
 ///
@@ -58,18 +60,23 @@ fn check_release(head: &Head, which: &SnapshotRef) -> Result<(), Error> {
 }
 
 /// Fetches an object whose name is the hash of its bytes, from one source after the other, those that cost nothing first. One that does not
-/// answer well at once is not waited for: the next is asked beside it, but none that costs money beside one that does not.
+/// answer well at once is not waited for: the next is asked beside it, but one that costs money beside one that does not only after a long
+/// silence.
 async fn fetch_named(sources: &[DynReadStore], object: &ObjectKey, hash: Hash, max_bytes: u64) -> Result<Vec<u8>, Error> {
     let (mut lines, mut gravest, mut asking) = (vec![None; sources.len()], ObjectTrouble::Missing, FuturesUnordered::new());
     let mut waiting = free_first(sources).into_iter().peekable();
+    let mut is_worth_paying = false;
     loop {
-        let may_join = |index: &usize| asking.is_empty() || sources[*index].charge() == Charge::Free;
+        let may_join = |index: &usize| asking.is_empty() || is_worth_paying || sources[*index].charge() == Charge::Free;
         let next = waiting.next_if(may_join);
         if let Some(index) = next {
             asking.push(async move { (index, judge(sources[index].get(object, max_bytes).await, hash)) });
         }
-        let is_last = waiting.peek().is_none_or(|index| sources[*index].charge() != Charge::Free);
-        let patience = if is_last { Duration::MAX } else { PATIENCE };
+        let patience = match waiting.peek().map(|index| sources[*index].charge()) {
+            Some(Charge::Free) => PATIENCE,
+            Some(Charge::RequesterPays { .. }) => PATIENCE_BEFORE_PAYING,
+            None => Duration::MAX,
+        };
         match timeout(patience, asking.next()).await {
             Ok(Some((_, Ok(bytes)))) => return Ok(bytes),
             Ok(Some((index, Err((trouble, reason))))) => {
@@ -79,7 +86,8 @@ async fn fetch_named(sources: &[DynReadStore], object: &ObjectKey, hash: Hash, m
             Ok(None) => {
                 return Err(Error::Object { object: object.to_string(), trouble: gravest, lines: lines.into_iter().flatten().collect() });
             }
-            Err(_) => {}
+            // No time-out of a web server is as long: it is a disk that hangs, which would be waited for for ever.
+            Err(_) => is_worth_paying = patience == PATIENCE_BEFORE_PAYING,
         }
     }
 }
@@ -150,16 +158,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_source_that_costs_money_is_asked_last_and_beside_nobody_free() {
+    async fn a_source_that_costs_money_is_asked_last_and_beside_a_free_one_only_when_that_is_silent_for_long() {
         let (object, hash) = ("manifests/x".parse().unwrap(), Hash::of(b"manifest"));
         let paid = holding(&object, b"manifest").with_charge(Charge::RequesterPays { region: "r".to_owned() });
         let paid = Arc::new(RecordStore::new(paid));
-        let slow = RecordStore::new(holding(&object, b"manifest")).with_faults(|_| Some(Fault::Delay(Duration::from_secs(60))));
+        let slow = RecordStore::new(holding(&object, b"manifest")).with_faults(|_| Some(Fault::Delay(Duration::from_secs(40))));
         let lacks: DynReadStore = Arc::new(MemoryStore::new("lacks"));
         let sources: [DynReadStore; 3] = [Arc::clone(&paid) as DynReadStore, Arc::clone(&lacks), Arc::new(slow)];
         fetch_named(&sources, &object, hash, 99).await.unwrap();
         assert!(paid.calls().is_empty());
         fetch_named(&[Arc::clone(&paid) as DynReadStore, lacks], &object, hash, 99).await.unwrap();
         assert_eq!(paid.calls().len(), 1);
+        // A disk that hangs would be waited for for ever.
+        let hanging = RecordStore::new(MemoryStore::new("disk")).with_faults(|_| Some(Fault::Delay(Duration::from_secs(1 << 30))));
+        let begin = Instant::now();
+        fetch_named(&[Arc::clone(&paid) as DynReadStore, Arc::new(hanging)], &object, hash, 99).await.unwrap();
+        assert_eq!((paid.calls().len(), begin.elapsed()), (2, PATIENCE_BEFORE_PAYING));
     }
 }

@@ -70,7 +70,7 @@ pub async fn refresh(
 /// Tells the caches before a store of its new head; a warning where they could not be told.
 pub async fn announce(store: &DynWriteStore) -> Option<String> {
     let error = store.announce().await.err()?;
-    Some(format!("the new head is live, but its CDN shows it up to a minute later: {}: {}", error.store, error.one_line()))
+    Some(format!("the CDN before {} was not told what changed, and finds out within a minute: {}", error.store, error.one_line()))
 }
 
 async fn answering(stores: &[DynWriteStore], failures: &mut Vec<store::Error>) -> Result<Vec<DynWriteStore>, Error> {

@@ -19,6 +19,7 @@ use crate::{
     catalog::StateDir,
     fs::{Fs, RealFs},
     progress::{Progress, Stop},
+    sources::Allowance,
     store::{self, Create, DynReadStore, DynWriteStore},
     types::Timestamp,
 };
@@ -86,12 +87,12 @@ impl Context {
         self.receiver.finish();
     }
 
-    /// Opens the stores to read from.
+    /// Opens the stores to read from, of which heads, roots and manifests may cost so much.
     ///
     /// # Errors
     /// When there is none, or one of them names nothing or cannot be opened.
-    pub(crate) async fn sources(&self, words: &[String]) -> Result<Vec<DynReadStore>, Failure> {
-        stores::open_sources(words, &self.config, &self.fs).await
+    pub(crate) async fn sources(&self, words: &[String], allowance: &Allowance) -> Result<Vec<DynReadStore>, Failure> {
+        Ok(allowance.watch(stores::open_sources(words, &self.config, &self.fs).await?))
     }
 
     /// Opens the stores to write to.

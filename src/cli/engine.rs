@@ -4,7 +4,7 @@
 use clap::{Args, ValueEnum};
 
 use super::values::{Dollars, Rate, Span};
-use crate::sources::{Paid, PriceTable, ReadFrom, Settings};
+use crate::sources::{A_CENT, Allowance, Paid, PriceTable, ReadFrom, Settings};
 
 /// How lists and chunks are fetched.
 #[derive(Clone, Copy, Debug, Args)]
@@ -51,6 +51,12 @@ impl EngineArgs {
     /// The same for somebody who agrees to pay what it takes.
     pub(crate) fn settings_of_payer(self) -> Settings {
         Settings { paid: self.paid(true), ..self.settings() }
+    }
+
+    /// What heads, roots and manifests may cost: a cent, or what is agreed to for everything else.
+    pub(crate) fn allowance(self, is_accepted: bool) -> Allowance {
+        let cap = if is_accepted { None } else { Some(self.max_cost.map_or(A_CENT, |cap| cap.0.max(A_CENT))) };
+        Allowance::new(cap, PriceTable::builtin().prices(self.read_from()))
     }
 
     fn paid(self, is_agreed: bool) -> Paid {

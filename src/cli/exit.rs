@@ -149,6 +149,7 @@ fn denied(store: &str) -> Vec<String> {
     let mut hints = one("check that this user may read or write the store");
     if store.starts_with("s3://") {
         hints.push("if the readers of the bucket pay, add requester_pays=true to its URL".to_owned());
+        hints.push("to publish, s3:GetObject, s3:PutObject and s3:ListBucket are needed (docs/s3.md)".to_owned());
     }
     hints
 }

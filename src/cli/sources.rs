@@ -23,11 +23,12 @@ fn columns(report: &Report) -> [String; 4] {
 /// What only some sources have: a price, and failures by what failed.
 fn rest(report: &Report) -> String {
     let cost = report.cost_micro_usd.map(|cost| format!("; cost {}", usd(cost)));
+    let metadata = report.metadata_micro_usd.map(|cost| format!(", and {} for heads and manifests", usd(cost)));
     let kinds: Vec<String> = report.failures.named().iter().map(|(kind, count)| format!("{kind} {count}")).collect();
     let errors = (report.errors > 0).then(|| format!("; {} errors ({})", report.errors, kinds.join(", ")));
     let strikes = (report.strikes > 0).then(|| format!("; {} wrong answers", report.strikes));
     let last = report.last_error.as_ref().map(|last| format!("; the last: {last}"));
-    [cost, errors, strikes, last].into_iter().flatten().collect()
+    [cost, metadata, errors, strikes, last].into_iter().flatten().collect()
 }
 
 #[cfg(test)]
@@ -38,7 +39,14 @@ mod tests {
     #[test]
     fn each_source_has_an_aligned_line_with_rate_failures_and_cost() {
         let fine = Report { source: "/a".into(), objects: 1200, bytes: 2 << 30, bytes_per_second: Some(300 << 20), ..Report::default() };
-        let dear = Report { source: "s3://b/c".into(), objects: 3, bytes: 2 << 20, cost_micro_usd: Some(270), ..fine.clone() };
+        let dear = Report {
+            source: "s3://b/c".into(),
+            objects: 3,
+            bytes: 2 << 20,
+            cost_micro_usd: Some(270),
+            metadata_micro_usd: Some(1),
+            ..fine.clone()
+        };
         let failures = Failures { network: 2, slow: 1, ..Failures::default() };
         let broken = Report {
             source: "https://c.example/".into(),
@@ -50,7 +58,7 @@ mod tests {
         };
         insta::assert_snapshot!(source_lines(&[fine, dear, broken]), @r"
           /a                  1200 objects  2.0 GiB  300.0 MiB/s
-          s3://b/c               3 objects  2.0 MiB  300.0 MiB/s; cost $0.0003
+          s3://b/c               3 objects  2.0 MiB  300.0 MiB/s; cost $0.0003, and $0.0001 for heads and manifests
           https://c.example/     0 objects      0 B            -; 3 errors (network 2, slow 1); 1 wrong answers; the last: reset
         ");
     }

@@ -62,6 +62,18 @@ impl Journal {
     /// # Errors
     /// When it cannot be read or rewritten.
     pub fn open(fs: &dyn Fs, path: &Path, id: &Hash, manifest: &Manifest, data: &Path) -> Result<Option<(Self, Have)>, Error> {
+        let Some(have) = Self::peek(fs, path, id, manifest, data)? else { return Ok(None) };
+        // Written anew: a record appended behind a torn one would never be read, and one of a file that is about to be
+        // made again would be believed by the next run.
+        let journal = Self::create(fs, path, id, &have, manifest.files().len())?;
+        Ok(Some((journal, have)))
+    }
+
+    /// Says what [`Journal::open`] would, and changes nothing.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn peek(fs: &dyn Fs, path: &Path, id: &Hash, manifest: &Manifest, data: &Path) -> Result<Option<Have>, Error> {
         let bytes = match fs.read(path, MAX_BYTES) {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -71,10 +83,7 @@ impl Journal {
         for file in layout::not_to_be_kept(fs, data, manifest)? {
             have.forget(file);
         }
-        // Written anew: a record appended behind a torn one would never be read, and one of a file that is about to be
-        // made again would be believed by the next run.
-        let journal = Self::create(fs, path, id, &have, manifest.files().len())?;
-        Ok(Some((journal, have)))
+        Ok(Some(have))
     }
 
     /// Records chunks whose data is durable; durable itself on return. After an error the record may or may not be there, and the

@@ -268,6 +268,17 @@ impl Staging {
         Ok(Some((self.start(manifest, id, &none)?, none)))
     }
 
+    /// Which chunks the journal of the pinned manifest says are there; changes nothing. `None` where only looking at the files would tell.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn journaled(&self, manifest: &Manifest, id: &Hash) -> Result<Option<Have>, Error> {
+        if self.mode().is_in_place() {
+            return Ok(None);
+        }
+        Journal::peek(&*self.fs, &self.journal_path(), id, manifest, &self.data())
+    }
+
     /// Starts the journal with the chunks that are known to be in the files, makes those durable first, and then makes what is missing.
     /// Entries that the manifest does not list are removed.
     ///

@@ -43,6 +43,12 @@ pub fn form_of(object: &ObjectKey) -> Option<Form> {
     }
 }
 
+/// Whether it is neither a chunk nor a segment of a chunk list: what there is of such objects is little.
+#[must_use]
+pub fn is_metadata(object: &ObjectKey) -> bool {
+    form_of(object).is_none() && !object.as_str().starts_with("lists/")
+}
+
 /// The key of a segment of a chunk list.
 #[must_use]
 pub fn list(segment: &Hash) -> ObjectKey {

@@ -29,9 +29,9 @@ use source::{ScannedSource, Source};
 use targets::{Targets, Writing};
 
 use crate::{
-    catalog::StateDir,
+    catalog::{self, StateDir},
     fs::{Fs, resolve_existing},
-    progress::{Progress, Stop},
+    progress::{Event, Progress, Stop},
     store::{self, DynWriteStore},
     types::{ChannelName, ChunkSize, Hash, RelPath, Timestamp},
 };
@@ -43,20 +43,31 @@ use crate::{
 pub async fn run(options: Options) -> Result<Summary, Error> {
     let state_dir = resolve_existing(&*options.fs, &options.state_dir);
     let options = Arc::new(Options { state_dir, ..options });
+    let published = publish(&options).await;
+    if published.is_err() && options.rehash && !options.dry_run {
+        // It may have put damaged objects again: nobody else will tell the caches that keep them.
+        for store in &options.stores {
+            catalog::announce(store).await.into_iter().for_each(|text| options.progress.event(Event::Warning { text }));
+        }
+    }
+    published
+}
+
+async fn publish(options: &Arc<Options>) -> Result<Summary, Error> {
     let started = Instant::now();
     // Until the head nothing is visible, so all of it can be dropped at any moment.
     let ready = tokio::select! {
-        ready = make_ready(&options) => ready?,
+        ready = make_ready(options) => ready?,
         () = options.stop.wait() => return Err(Error::Interrupted),
     };
-    let mut summary = ready.chosen.summary(&options, &ready.source);
+    let mut summary = ready.chosen.summary(options, &ready.source);
     if !options.dry_run {
         // 8. Sign one head and advance every store to it, the deciding one first.
-        summary.seq = Some(ready.heads.advance(&options, &ready.targets, &ready.chosen).await?);
+        summary.seq = Some(ready.heads.advance(options, &ready.targets, &ready.chosen).await?);
         // 9. Caches are told; the index, and what the next run need not read.
-        ready.heads.announce(&options, &ready.targets).await;
-        ready.heads.update_index(&options, &ready.targets).await;
-        unchanged::remember(&options, &ready.source.scan, ready.chosen.id()).await;
+        ready.heads.announce(options, &ready.targets).await;
+        ready.heads.update_index(options, &ready.targets).await;
+        unchanged::remember(options, &ready.source.scan, ready.chosen.id()).await;
     }
     summary.stores = ready.targets.summaries();
     summary.stores.extend(options.unopened.iter().map(StoreSummary::unopened));
@@ -74,7 +85,7 @@ struct Ready {
 
 async fn make_ready(options: &Arc<Options>) -> Result<Ready, Error> {
     // 1. Lock the data directory and the channel, open every store, read the current heads.
-    let state = StateDir::open(Arc::clone(&options.fs), &options.state_dir).map_err(crate::catalog::Error::State)?;
+    let state = StateDir::open(Arc::clone(&options.fs), &options.state_dir).map_err(catalog::Error::State)?;
     let source = Source::lock(options, &state).await?;
     let writing = match (options.dry_run, options.rehash) {
         (true, _) => Writing::DryRun,

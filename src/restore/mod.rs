@@ -86,7 +86,8 @@ async fn restore(options: &Arc<Options>, state: &StateDir, engine: &OnceCell<Arc
     }
     // 3. Refuse before the first data byte: target not empty or in use, no space.
     place.check(options, &snapshot, &local).await?;
-    let costs = until_stopped(options, cost::estimates(options, &snapshot, &local)).await?;
+    let kept = place.kept(&snapshot).await?;
+    let costs = until_stopped(options, cost::estimates(options, &snapshot, &local, kept.as_ref())).await?;
     if options.dry_run {
         let most_to_fetch_bytes = Some(local.most_to_fetch(&snapshot.manifest).await?);
         return Ok(Summary { most_to_fetch_bytes, costs, ..told(&snapshot, Outcome::DryRun) });

@@ -13,7 +13,9 @@ use super::{
 use crate::{
     catalog::StateDir,
     disk::{
-        self, in_use,
+        self,
+        have::Have,
+        in_use,
         plan::TakeUp,
         record::Record,
         space,
@@ -143,6 +145,16 @@ impl Place {
         let mode = self.staging.as_ref().map(|staging| staging.mode());
         let begun = mode.is_some_and(|mode| mode.is_incomplete() || (mode.is_in_place() && self.pin.is_some()));
         blocking(move || Ok(begun || target::is_occupied(&*given.fs, &target, &manifest)?)).await
+    }
+
+    /// The chunks of the snapshot that an earlier run has brought here, as far as its journal tells.
+    pub(super) async fn kept(&self, snapshot: &Snapshot) -> Result<Option<Have>, Error> {
+        let (Some(staging), Some(pinned)) = (&self.staging, self.pinned()?) else { return Ok(None) };
+        if pinned.id() != snapshot.id() {
+            return Ok(None);
+        }
+        let (staging, manifest, id) = (Arc::clone(staging), Arc::clone(&snapshot.manifest), snapshot.id());
+        blocking(move || staging.journaled(&manifest, &id)).await
     }
 
     /// The snapshot that an earlier run was building.

@@ -11,12 +11,13 @@ use crate::types::CredentialFault;
 const WRONG_BODIES_ALLOWED: u32 = 2;
 /// A disk of this machine that cannot read an object is asked a few times more: it may only have run out of file handles.
 const UNREADABLE_ANSWERS_ALLOWED: u32 = 5;
+/// Who answered so often with something else than the object is not waited for when all others say that they lack it.
+const BAD_ANSWERS_WAITED_FOR: u32 = 5;
 
 /// What each source did when asked for one object.
 #[derive(Debug, Default)]
 pub struct Attempts {
     by_source: BTreeMap<usize, Tries>,
-    pause: Duration,
     total: u64,
 }
 
@@ -26,6 +27,7 @@ struct Tries {
     wrong: u32,
     absent: Absent,
     unreadable: u32,
+    bad_answers: u32,
     /// Why the source does not believe who we are.
     refused: Option<CredentialFault>,
 }
@@ -136,13 +138,20 @@ impl Attempts {
         self.by_source.entry(source).or_default().unreadable += 1;
     }
 
-    pub(super) fn wait_for(&mut self, asked_for: Option<Duration>) {
-        self.pause = self.pause.max(asked_for.unwrap_or_default());
+    pub(super) fn bad_answer(&mut self, source: usize) {
+        self.by_source.entry(source).or_default().bad_answers += 1;
     }
 
-    /// The pause before the next round: the engine's own, or what a source asked for if that is longer.
-    pub(super) fn at_least(&self, pause: Duration) -> Duration {
-        self.pause.max(pause)
+    /// Whether all of `left`, the sources that may still deliver the object, only ever answer with something else.
+    pub(super) fn only_bad_answers(&self, mut left: impl Iterator<Item = usize>) -> bool {
+        let is_bad = |source| self.by_source.get(&source).is_some_and(|tries| tries.bad_answers >= BAD_ANSWERS_WAITED_FOR);
+        let others_lack_it = self.by_source.values().any(|tries| tries.absent == Absent::Yes);
+        others_lack_it && left.all(is_bad)
+    }
+
+    /// Whether one of these sources was asked in this round already, and could be asked in another.
+    pub(super) fn was_asked(&self, mut sources: impl Iterator<Item = usize>) -> bool {
+        sources.any(|source| self.by_source.get(&source).is_some_and(|tries| tries.asked_this_round))
     }
 
     /// Lets every source be asked again in this round but those that are being asked.
@@ -153,7 +162,6 @@ impl Attempts {
     }
 
     pub(super) fn begin_round(&mut self) {
-        self.pause = Duration::ZERO;
         for tries in self.by_source.values_mut() {
             tries.asked_this_round = false;
         }

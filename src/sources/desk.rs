@@ -41,6 +41,8 @@ pub(super) enum End {
     Failed(Trouble, u64),
     /// It was answered, but not with a body: there is no such object, for example. So many bytes came.
     Answered(u64),
+    /// It was answered with what cannot be the body, of which nobody knows how much was sent.
+    Unfit,
     /// A disk of this machine could not read it, after so many bytes.
     Unreadable(u64),
     /// Nobody waited for its end.
@@ -103,6 +105,11 @@ impl Desk {
             compared_at: Duration::ZERO,
             is_ending: false,
         }
+    }
+
+    /// Counts what was spent before anybody came.
+    pub(super) fn spend(&mut self, micro_usd: u64) {
+        self.meter.spend(micro_usd);
     }
 
     /// Serves somebody who came to ask, or puts them behind those who wait.
@@ -172,7 +179,8 @@ impl Desk {
             End::Delivered(bytes) => standing.delivered(now, asked, bytes),
             End::Failed(trouble, _) => standing.failed(now, asked, trouble),
             End::Unreadable(_) => standing.unreadable(now, asked),
-            End::Answered(_) | End::Dropped | End::Unused => standing.ended(now),
+            End::Answered(_) | End::Unfit => standing.lacked(now),
+            End::Dropped | End::Unused => standing.ended(now),
         }
         if matches!(end, End::Delivered(_)) {
             self.judge_probe(now, asked, source);
@@ -214,6 +222,11 @@ impl Desk {
     pub(super) fn costs_too_much(&self, source: usize, most_bytes: u64) -> bool {
         let place = &self.places[source];
         !place.standing.dropped() && place.price.is_some() && (!self.is_allowed(place) || self.is_beyond_cap(place, most_bytes))
+    }
+
+    /// Whether one of these sources costs money that may be spent.
+    pub(super) fn can_pay_one(&self, may_ask: &MayAsk) -> bool {
+        may_ask.iter().any(|(source, most_bytes)| self.places[*source].price.is_some() && self.is_open(*source, *most_bytes))
     }
 
     /// Whether a source failed although it was asked one thing at a time, and no other delivers anything.
@@ -289,6 +302,7 @@ impl Desk {
                 Rank::WorksForMoney | Rank::Parked | Rank::Resting | Rank::UnwellForMoney => Rank::UnwellForMoney,
             },
             is_probe,
+            is_fruitless: standing.is_fruitless(),
             is_paid: price.is_some(),
             has_room: standing.has_room(now) && has_means,
             in_flight: standing.in_flight(),
@@ -326,7 +340,7 @@ impl Desk {
         let Some(held) = money else { return };
         let cost = match end {
             End::Delivered(bytes) | End::Failed(_, bytes) | End::Answered(bytes) | End::Unreadable(bytes) => self.meter.settle(held, bytes),
-            End::Dropped => self.meter.settle_in_full(held),
+            End::Unfit | End::Dropped => self.meter.settle_in_full(held),
             End::Unused => return self.meter.release(held),
         };
         meter::add(&mut self.places[source].cost, cost);

@@ -76,7 +76,8 @@ impl Sources {
     /// Asks the source of this slot, and others too for as long as no answer comes much longer than usual. The first body counts.
     ///
     /// No answer is waited for without an end: a disk that hangs never fails. When nothing came since `begun` for as long as the settings
-    /// allow, and the body could not be on its way any more, that is a failure of all that were asked.
+    /// allow, and the body could not be on its way any more, that is a failure of all that were asked. So it is, without waiting for more
+    /// than the body could take, where somebody is left who may be paid for it: nobody pays for asking beside another.
     pub(super) async fn try_one(
         &self,
         slot: Slot,
@@ -112,7 +113,7 @@ impl Sources {
                         race.racers.push(other);
                         racing.push(self.ask(self.front.join(other), want, Vec::new()));
                     }
-                    None if self.is_silent_since(begun.max(race.asked), want) => {
+                    None if self.is_silent_since(begun.max(race.asked), want) || self.is_worth_paying(&race, attempts) => {
                         race.racers.iter().for_each(|racer| self.stalled(*racer, "no answer at all"));
                         return None;
                     }
@@ -189,10 +190,17 @@ impl Sources {
         self.silent_for(begun) >= self.settings.max_wait + longest
     }
 
+    /// Whether no body can be on its way any more, and somebody else may be paid for it.
+    fn is_worth_paying(&self, race: &Race<'_>, attempts: &Attempts) -> bool {
+        let longest = plan::longest_body(race.want.largest(), self.with_deliveries().is_patient).max(plan::LONGEST_SILENCE);
+        race.asked.elapsed() >= longest && self.front.with_desk(|desk, _| desk.can_pay_one(&self.may_ask(race.want, attempts)))
+    }
+
     async fn ask(&self, mut slot: Slot, want: &Want, mut body: Vec<u8>) -> Answered {
         let index = slot.source();
         let source = &self.sources[index];
-        let object = want.object(source.form());
+        let mut form = source.form();
+        let object = want.object(form);
         if body.capacity() == 0 {
             body = self.buffers.take();
         }
@@ -200,7 +208,13 @@ impl Sources {
         body.clear();
         slot.begin();
         let begin = Instant::now();
-        let outcome = source.store().get_into(&object.key, object.max_bytes, &mut body).await;
+        let mut outcome = source.store().get_into(&object.key, object.max_bytes, &mut body).await;
+        let is_absent = matches!(&outcome, Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::Denied));
+        if is_absent && want.has_forms() && source.holds_another_form(form).await {
+            form = source.form();
+            let object = want.object(form);
+            outcome = source.store().get_into(&object.key, object.max_bytes, &mut body).await;
+        }
         let arrived = body.len() as u64;
         if let Err(store::Error { kind: ErrorKind::Unavailable { retry_after: Some(pause) }, .. }) = &outcome {
             self.front.with_desk(|desk, now| desk.leave_alone(now, index, *pause));
@@ -215,7 +229,7 @@ impl Sources {
             }
             Err(error) => source.count_failure(error),
         }
-        Answered { source: index, answer: outcome.map(|()| Origin { source: index, form: source.form() }), body }
+        Answered { source: index, answer: outcome.map(|()| Origin { source: index, form }), body }
     }
 
     /// A source that another one overtook after such a wait, or that never answered, is left alone for a while, like one that failed.
@@ -254,8 +268,7 @@ fn end_of(error: &store::Error, arrived: u64) -> End {
         }
         // It may have run out of file handles.
         ErrorKind::Io => End::Unreadable(arrived),
-        ErrorKind::NotFound | ErrorKind::Denied | ErrorKind::TooLarge | ErrorKind::BadAnswer | ErrorKind::Conflict | ErrorKind::NoSpace => {
-            End::Answered(arrived)
-        }
+        ErrorKind::TooLarge | ErrorKind::BadAnswer => End::Unfit,
+        ErrorKind::NotFound | ErrorKind::Denied | ErrorKind::Conflict | ErrorKind::NoSpace => End::Answered(arrived),
     }
 }

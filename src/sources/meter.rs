@@ -127,6 +127,16 @@ impl Meter {
         Self { cap: cap_micro_usd.map(Cost::from_micro_usd), spent: Cost::default(), held: Cost::default() }
     }
 
+    /// From now on there is no limit.
+    pub(super) fn lift_cap(&mut self) {
+        self.cap = None;
+    }
+
+    /// Counts what was spent elsewhere.
+    pub(super) fn spend(&mut self, micro_usd: u64) {
+        self.spent = self.spent.plus(Cost::from_micro_usd(micro_usd));
+    }
+
     /// Whether a request for at most `most_bytes` can be paid.
     pub(super) fn means_for(&self, price: Price, most_bytes: u64) -> Means {
         let (Some(cap), cost) = (self.cap, price.of_request(most_bytes)) else { return Means::Enough };

@@ -16,6 +16,7 @@ mod estimate;
 mod exhausted;
 pub mod forms;
 mod hedge;
+mod metadata;
 mod meter;
 mod pace;
 mod plan;
@@ -50,6 +51,7 @@ use buffers::Buffers;
 use desk::{Desk, MayAsk};
 pub use estimate::{Estimate, Work, cap_of};
 pub use exhausted::{Exhausted, usd};
+pub use metadata::{A_CENT, Allowance};
 pub use meter::{Paid, Price, Prices};
 use pace::Pace;
 pub use prices::{PriceTable, ReadFrom, RegionPrices};
@@ -106,7 +108,10 @@ impl Sources {
     #[must_use]
     pub fn new(stores: Vec<(DynReadStore, Form)>, settings: Settings, progress: Arc<dyn Progress>) -> Self {
         let prices = stores.iter().map(|(store, _)| settings.prices.of(&store.charge()));
-        let front = Front::new(Desk::new(prices, settings.paid, settings.cap_micro_usd));
+        let mut desk = Desk::new(prices, settings.paid, settings.cap_micro_usd);
+        // One limit holds for all that a run reads.
+        desk.spend(stores.iter().map(|(store, _)| store.metadata_micro_usd()).sum());
+        let front = Front::new(desk);
         Self {
             sources: stores.into_iter().map(|(store, form)| Source::new(store, form)).collect(),
             pace: Mutex::new(Pace::new(settings.limit_rate)),
@@ -131,7 +136,14 @@ impl Sources {
         loop {
             loop {
                 let room = self.keep_pace(want, &mut begun).await;
-                let Some(slot) = self.front.turn(self.may_ask(want, attempts)).await else { break };
+                let turn = self.front.turn(self.may_ask(want, attempts));
+                // Who is left of this round may be busy for longer than it takes those who failed to be well again.
+                let patience = if attempts.was_asked(self.askable(want, attempts)) { pauses.next() } else { None };
+                let Ok(slot) = tokio::time::timeout(patience.unwrap_or(Duration::MAX), turn).await else {
+                    attempts.begin_round();
+                    continue;
+                };
+                let Some(slot) = slot else { break };
                 let delivered = self.try_one(slot, want, attempts, begun, body).await;
                 drop(room);
                 if let Some(origin) = delivered {
@@ -141,10 +153,7 @@ impl Sources {
             self.check_hope(want, attempts, begun)?;
             match attempts.all_wait_until(self.askable(want, attempts)) {
                 Some(time) => tokio::time::sleep_until(time).await,
-                None => {
-                    let pause = pauses.next().unwrap_or(self.settings.longest_pause);
-                    tokio::time::sleep(attempts.at_least(pause)).await;
-                }
+                None => tokio::time::sleep(pauses.next().unwrap_or(self.settings.longest_pause)).await,
             }
             attempts.begin_round();
         }
@@ -198,6 +207,7 @@ impl Sources {
         let rate = report.bytes as f64 / busy.as_secs_f64();
         report.bytes_per_second = rate.is_finite().then_some(rate as u64);
         report.cost_micro_usd = cost;
+        report.metadata_micro_usd = cost.map(|_| self.sources[index].store().metadata_micro_usd());
         report
     }
 
@@ -252,10 +262,11 @@ impl Sources {
                 attempts.wrong(index);
                 self.strike(index, &error.reason);
             }
-            ErrorKind::Unavailable { retry_after } => attempts.wait_for(retry_after),
+            ErrorKind::BadAnswer => attempts.bad_answer(index),
             ErrorKind::Io => attempts.unreadable(index),
             ErrorKind::TooSlow => self.bear_slowness(index),
-            ErrorKind::Interrupted | ErrorKind::Unreachable | ErrorKind::BadAnswer | ErrorKind::Conflict | ErrorKind::NoSpace => {}
+            // How long it wants to be left alone the desk knows.
+            ErrorKind::Unavailable { .. } | ErrorKind::Interrupted | ErrorKind::Unreachable | ErrorKind::Conflict | ErrorKind::NoSpace => {}
         }
         self.report_failure(index, &error.one_line());
     }
@@ -287,7 +298,7 @@ impl Sources {
     /// Whether another round can succeed, for somebody who has waited since `begun`: what was done before that is not the sources' silence.
     fn check_hope(&self, want: &Want, attempts: &Attempts, begun: Instant) -> Result<(), Exhausted> {
         self.check_means(want, attempts, begun)?;
-        if self.askable(want, attempts).next().is_none() {
+        if self.askable(want, attempts).next().is_none() || attempts.only_bad_answers(self.askable(want, attempts)) {
             let (key, lines) = (want.key().to_string(), self.lines(attempts));
             return Err(match attempts.worst() {
                 Worst::Wrong => Exhausted::Wrong { key, lines },

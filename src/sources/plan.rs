@@ -8,6 +8,8 @@ const TIMES_AS_LONG: u32 = 4;
 const SHORTEST_WAIT: Duration = Duration::from_secs(5);
 /// How often it is looked whether another source can be asked by now, when none could.
 pub(super) const LOOK_AGAIN: Duration = SHORTEST_WAIT;
+/// How long a source that sends nothing is waited for where another may be paid: as for a web server.
+pub(super) const LONGEST_SILENCE: Duration = Duration::from_secs(50);
 /// The least that a body may bring in a second, bytes, before its source counts as silent: as for a web server.
 pub(super) const LEAST_RATE: u64 = 16 << 10;
 /// The same of a source that nobody else can replace, as far as silence can be told from slowness.
@@ -44,6 +46,8 @@ pub(super) struct Candidate {
     pub(super) rank: Rank,
     /// Whether the next request shows whether it is well again.
     pub(super) is_probe: bool,
+    /// Whether it answered many times, and never with what it was asked for.
+    pub(super) is_fruitless: bool,
     /// Whether every request costs money.
     pub(super) is_paid: bool,
     /// Whether it can take one more request now.
@@ -88,7 +92,10 @@ impl Candidate {
 pub(super) fn choose(candidates: impl Iterator<Item = Candidate> + Clone, waiting: usize) -> Choice {
     let Some(best) = candidates.clone().map(|one| one.rank).min() else { return Choice::Nobody };
     let peers = candidates.filter(|one| one.rank == best);
-    let Some(first) = peers.clone().filter(|one| one.has_room).min_by(by_load) else { return Choice::Wait };
+    // One request at a time shows whether it has something by now.
+    let is_spared = peers.clone().any(|one| !one.is_fruitless);
+    let may_take = |one: &Candidate| one.has_room && !(is_spared && one.is_fruitless && one.in_flight > 0);
+    let Some(first) = peers.clone().filter(may_take).min_by(by_load) else { return Choice::Wait };
     let expected = first.expected.unwrap_or_default();
     let sooner = |other: Candidate| !other.has_room && other.drained(waiting).is_some_and(|drained| drained * TIMES_SOONER < expected);
     if !first.is_probe && best == Rank::Works && peers.clone().any(sooner) { Choice::Wait } else { Choice::Ask(first.index) }
@@ -96,7 +103,7 @@ pub(super) fn choose(candidates: impl Iterator<Item = Candidate> + Clone, waitin
 
 fn by_load(one: &Candidate, other: &Candidate) -> Ordering {
     let by_probe = other.is_probe.cmp(&one.is_probe);
-    let by_load = by_probe.then(one.load().total_cmp(&other.load()));
+    let by_load = by_probe.then(one.is_fruitless.cmp(&other.is_fruitless)).then(one.load().total_cmp(&other.load()));
     by_load.then((one.in_flight, one.index).cmp(&(other.in_flight, other.index)))
 }
 
@@ -156,6 +163,7 @@ mod tests {
             index,
             rank: Rank::Works,
             is_probe: false,
+            is_fruitless: false,
             is_paid: false,
             has_room: true,
             in_flight: 0,
@@ -175,6 +183,16 @@ mod tests {
 
     fn choice(candidates: &[Candidate]) -> Choice {
         choose(candidates.iter().copied(), 0)
+    }
+
+    #[test]
+    fn who_never_has_anything_gets_one_request_at_a_time_when_the_others_are_busy() {
+        let empty = Candidate { is_fruitless: true, ..idle(0) };
+        let asked = Candidate { in_flight: 1, ..empty };
+        assert_eq!(choice(&[empty, taking(1, SECOND)]), Choice::Ask(1));
+        assert_eq!(choice(&[empty, full(1, SECOND)]), Choice::Ask(0));
+        assert_eq!(choice(&[asked, full(1, SECOND)]), Choice::Wait);
+        assert_eq!(choice(&[asked]), Choice::Ask(0), "nobody else is left");
     }
 
     #[test]

@@ -23,8 +23,10 @@ pub struct Report {
     pub strikes: u64,
     /// The last failure, in one line.
     pub last_error: Option<String>,
-    /// What it cost, millionths of a US dollar, requests that failed included; `None` when it costs nothing.
+    /// What lists and chunks of it cost, millionths of a US dollar, requests that failed included; `None` when it costs nothing.
     pub cost_micro_usd: Option<u64>,
+    /// What heads, roots and manifests of it cost beside that, millionths of a US dollar; `None` when they cost nothing.
+    pub metadata_micro_usd: Option<u64>,
 }
 
 /// How often a source failed, by what failed. Field names are a promise (docs/scripting.md).

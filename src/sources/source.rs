@@ -2,7 +2,9 @@
 
 use std::{sync::Mutex, time::Duration};
 
-use super::Report;
+use tokio::sync::OnceCell;
+
+use super::{Report, forms};
 use crate::store::{self, DynReadStore, ErrorKind};
 
 /// Wrong bodies after which a source is dropped for the run.
@@ -21,14 +23,16 @@ pub enum Form {
 #[derive(Debug)]
 pub(super) struct Source {
     store: DynReadStore,
-    form: Form,
+    form: Mutex<Form>,
+    /// Set once the source was asked again what it holds.
+    is_form_sure: OnceCell<()>,
     report: Mutex<Report>,
 }
 
 impl Source {
     pub(super) fn new(store: DynReadStore, form: Form) -> Self {
         let report = Mutex::new(Report { source: store.name().to_owned(), ..Report::default() });
-        Self { store, form, report }
+        Self { store, form: Mutex::new(form), is_form_sure: OnceCell::new(), report }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -36,7 +40,18 @@ impl Source {
     }
 
     pub(super) fn form(&self) -> Form {
-        self.form
+        *self.form.lock().expect("no holder of this lock panics")
+    }
+
+    /// Whether it was asked for a chunk in this form although it holds another: what it said may not have arrived in time. It is asked once.
+    pub(super) async fn holds_another_form(&self, asked: Form) -> bool {
+        let ask_again = async || {
+            if let Ok(Some(form)) = tokio::time::timeout(forms::PATIENCE, forms::told(&self.store)).await {
+                *self.form.lock().expect("no holder of this lock panics") = form;
+            }
+        };
+        self.is_form_sure.get_or_init(ask_again).await;
+        self.form() != asked
     }
 
     pub(super) fn store(&self) -> &DynReadStore {

@@ -25,6 +25,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// The longest that a source is left alone because it asks for it.
 const LONGEST_LEFT_ALONE: Duration = Duration::from_secs(60);
 
+/// Who answers so often, and never with what it was asked for, is asked after others.
+const MOST_FRUITLESS: u32 = 8;
 /// A source that had no request for so long was idle.
 const IDLE: Duration = Duration::from_millis(100);
 
@@ -41,6 +43,8 @@ pub(super) struct Standing {
     /// How long the next pause is.
     next_pause: Duration,
     last_delivery: Option<Duration>,
+    /// Answers since then that were no deliveries.
+    fruitless: u32,
     /// The last sign of life while it has requests.
     quiet_since: Duration,
     /// How long a body usually takes.
@@ -78,6 +82,7 @@ impl Standing {
             left_alone_until: Duration::ZERO,
             next_pause: PAUSE,
             last_delivery: None,
+            fruitless: 0,
             quiet_since: Duration::ZERO,
             usual: None,
             load: 0.0,
@@ -163,7 +168,7 @@ impl Standing {
         self.usual = Some(if self.is_probe(asked) { took } else { plan::usual_duration(self.usual, took) });
         self.load = if self.last_delivery.is_none() { self.in_flight as f64 } else { self.load * 0.875 + self.in_flight as f64 / 8.0 };
         (self.rests_until, self.next_rest, self.next_pause) = (None, REST_AFTER_FAILURE, PAUSE);
-        self.last_delivery = Some(now);
+        (self.last_delivery, self.fruitless) = (Some(now), 0);
         self.ends(now);
     }
 
@@ -188,7 +193,18 @@ impl Standing {
         self.window.fails_at_one()
     }
 
-    /// A request ended that says nothing of the source's speed: there is no such object, or nobody waits for it any more.
+    /// It answered, but has no such object, or sent something else.
+    pub(super) fn lacked(&mut self, now: Duration) {
+        self.fruitless = self.fruitless.saturating_add(1);
+        self.ends(now);
+    }
+
+    /// Whether it does nothing but that.
+    pub(super) fn is_fruitless(&self) -> bool {
+        self.fruitless >= MOST_FRUITLESS
+    }
+
+    /// A request ended that says nothing of the source: nobody waits for it any more.
     pub(super) fn ended(&mut self, now: Duration) {
         self.ends(now);
     }
@@ -272,6 +288,19 @@ mod tests {
     fn delivering(source: &mut Standing, now: Duration, took: Duration) {
         source.begins(now.saturating_sub(took));
         source.delivered(now, now.saturating_sub(took), 1 << 20);
+    }
+
+    #[test]
+    fn a_source_that_never_has_what_it_is_asked_for_is_known_until_it_delivers() {
+        let mut source = Standing::new();
+        for second in 0..u64::from(MOST_FRUITLESS) {
+            assert!(!source.is_fruitless());
+            source.begins(at(second));
+            source.lacked(at(second));
+        }
+        assert!(source.is_fruitless() && source.health(at(10)) == Health::Works);
+        delivering(&mut source, at(11), at(0));
+        assert!(!source.is_fruitless());
     }
 
     #[test]

@@ -10,10 +10,11 @@ use crate::{
     format::{
         key,
         row::{Row, Stored},
+        store_info::{Cas, StoreInfo},
     },
     progress::Recorder,
-    store::{Fault, MemoryStore, RecordStore},
-    types::{Hash, ObjectKey},
+    store::{Charge, Fault, MemoryStore, RecordStore},
+    types::{Forms, Hash, ObjectKey},
 };
 
 fn hole_free_row(content: &[u8]) -> (Row, Vec<u8>) {
@@ -265,6 +266,58 @@ async fn a_source_that_asks_for_a_pause_gets_it() {
     let started = Instant::now();
     sources.chunk(row, CONTENT.len() as u32).await.unwrap();
     assert!(started.elapsed() >= Duration::from_secs(30));
+}
+
+// NW-04
+#[tokio::test(start_paused = true)]
+async fn a_source_that_asks_for_a_pause_keeps_nobody_from_another() {
+    let (row, frame) = hole_free_row(CONTENT);
+    let key = key::chunk(&Hash::of(&frame));
+    let minute = ErrorKind::Unavailable { retry_after: Some(Duration::from_secs(60)) };
+    let busy = RecordStore::new(memory("busy", &[])).with_faults(move |_| Some(Fault::Fail(minute)));
+    let failures = Arc::new(AtomicU64::new(0));
+    let well = RecordStore::new(memory("well", &[(&key, &frame)]))
+        .with_faults(move |_| (failures.fetch_add(1, Ordering::Relaxed) == 0).then_some(Fault::Fail(ErrorKind::Interrupted)));
+    let (sources, _) = as_one(vec![Arc::new(busy), Arc::new(well)]);
+    let started = Instant::now();
+    sources.chunk(row, CONTENT.len() as u32).await.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+}
+
+// NW-06, HM-21
+#[tokio::test(start_paused = true)]
+async fn what_one_source_lacks_is_missing_although_another_never_answers_with_an_object() {
+    let (row, _) = hole_free_row(CONTENT);
+    let strange = RecordStore::new(memory("strange", &[])).with_faults(|_| Some(Fault::Fail(ErrorKind::BadAnswer)));
+    let (sources, _) = as_one(vec![Arc::new(strange), Arc::new(memory("honest", &[]))]);
+    let started = Instant::now();
+    let ended = sources.chunk(row, CONTENT.len() as u32).await;
+    assert!(matches!(ended, Err(Exhausted::Missing { .. })), "{ended:?}");
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
+}
+
+// HM-05, AW-02
+#[tokio::test(start_paused = true)]
+async fn a_free_source_that_hangs_for_ever_does_not_keep_one_from_being_paid_that_may_be() {
+    let (row, _) = hole_free_row(CONTENT);
+    let paid = memory("paid", &[(&key::raw(&row.raw), CONTENT)]).with_charge(Charge::RequesterPays { region: String::new() });
+    let stores: Vec<(DynReadStore, Form)> = vec![(hanging("disk"), Form::Framed), (Arc::new(paid), Form::Raw)];
+    let settings = Settings { paid: Paid::LastResort, ..Settings::default() };
+    let sources = Arc::new(Sources::new(stores, settings, Arc::new(Recorder::default())));
+    let started = Instant::now();
+    assert_eq!(sources.chunk(row, CONTENT.len() as u32).await.unwrap(), CONTENT);
+    assert!(started.elapsed() < Duration::from_secs(120), "{:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_was_taken_for_one_of_another_form_is_asked_again_what_it_holds() {
+    let (row, _) = hole_free_row(CONTENT);
+    let info = StoreInfo::new(Hash::of(b"repo"), Forms::Raw, Cas::None).to_bytes();
+    let store = memory("raw", &[(&key::raw(&row.raw), CONTENT), (&key::store_info(), &info)]);
+    let (sources, _) = as_one(vec![Arc::new(store)]);
+    assert_eq!(sources.chunk(row, CONTENT.len() as u32).await.unwrap(), CONTENT);
+    let report = &sources.reports()[0];
+    assert_eq!((report.objects, report.errors), (1, 0));
 }
 
 // NW-10

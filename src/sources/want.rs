@@ -42,6 +42,11 @@ impl Want {
         })
     }
 
+    /// Whether it has another name in each form.
+    pub(super) fn has_forms(&self) -> bool {
+        self.framed.key != self.raw.key
+    }
+
     pub(super) fn object(&self, form: Form) -> &Object {
         match form {
             Form::Framed => &self.framed,

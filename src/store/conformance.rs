@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 use futures::future::join_all;
 
-use super::{DynWriteStore, ErrorKind, Put, ReadStore, Swap, Tag, WriteStore};
+use super::{DynWriteStore, ErrorKind, Put, ReadStore, Stat, Swap, Tag, WriteStore};
 use crate::types::ObjectKey;
 
 /// How many callers race for one object.
@@ -98,6 +98,10 @@ async fn creates_an_object_once(store: &dyn WriteStore) {
     store.sync().await.expect("sync works");
     assert_eq!(put(store, &key, b"once").await, Put::Existed, "after the sync");
     store.sync().await.expect("sync works with nothing to do");
+    let stat = store.stat(&key).await.expect("what is there can be asked for");
+    assert!(matches!(stat, Stat::Unsaid | Stat::There { bytes: 4 }), "{stat:?}");
+    let stat = store.stat(&self::key("chunks/01/never")).await.expect("what is absent can be asked for");
+    assert!(matches!(stat, Stat::Unsaid | Stat::Absent), "{stat:?}");
 }
 
 async fn refuses_an_object_of_another_length(store: &dyn WriteStore) {

@@ -62,6 +62,11 @@ pub trait ReadStore: Debug + Send + Sync + 'static {
         Charge::Free
     }
 
+    /// What was paid for reading its metadata, millionths of a US dollar, where somebody counts that.
+    fn metadata_micro_usd(&self) -> u64 {
+        0
+    }
+
     /// Says that nobody else delivers anything: from now on a body is given up only when nothing of it arrives any more, however slow it is.
     fn be_patient(&self) {}
 
@@ -115,6 +120,20 @@ pub enum Swap {
     Done(Tag),
     /// Somebody else was faster: the object is not the version that was expected. Nothing was written.
     Lost,
+}
+
+/// What a store says of an object without sending it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stat {
+    /// There is no such object.
+    Absent,
+    /// It is there, durable, and so many bytes long.
+    There {
+        /// Its length.
+        bytes: u64,
+    },
+    /// Nothing, or nothing that can be relied on: it must be read.
+    Unsaid,
 }
 
 /// How a store makes sure that one of two writers wins.
@@ -172,6 +191,14 @@ pub trait WriteStore: ReadStore {
     /// As [`WriteStore::put_new`].
     async fn exclusion(&self) -> Result<Exclusion, Error> {
         Ok(Exclusion::Locks)
+    }
+
+    /// What it says of an immutable object without sending it.
+    ///
+    /// # Errors
+    /// As [`ReadStore::get_into`], but for `NotFound`.
+    async fn stat(&self, _key: &ObjectKey) -> Result<Stat, Error> {
+        Ok(Stat::Unsaid)
     }
 
     /// Makes all earlier puts of this store value durable and visible.
@@ -330,6 +357,10 @@ impl<S: ReadStore + ?Sized> ReadStore for Arc<S> {
         (**self).charge()
     }
 
+    fn metadata_micro_usd(&self) -> u64 {
+        (**self).metadata_micro_usd()
+    }
+
     fn be_patient(&self) {
         (**self).be_patient();
     }
@@ -347,6 +378,10 @@ impl<S: WriteStore + ?Sized> WriteStore for Arc<S> {
 
     async fn exclusion(&self) -> Result<Exclusion, Error> {
         (**self).exclusion().await
+    }
+
+    async fn stat(&self, key: &ObjectKey) -> Result<Stat, Error> {
+        (**self).stat(key).await
     }
 
     async fn sync(&self) -> Result<(), Error> {

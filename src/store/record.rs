@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{Charge, Error, ErrorKind, Exclusion, Put, ReadStore, Swap, Tag, WantedForms, WriteStore};
+use super::{Charge, Error, ErrorKind, Exclusion, Put, ReadStore, Stat, Swap, Tag, WantedForms, WriteStore};
 use crate::types::ObjectKey;
 
 /// What was called.
@@ -171,6 +171,10 @@ impl<S: ReadStore> ReadStore for RecordStore<S> {
         self.inner.charge()
     }
 
+    fn metadata_micro_usd(&self) -> u64 {
+        self.inner.metadata_micro_usd()
+    }
+
     fn be_patient(&self) {
         self.inner.be_patient();
     }
@@ -197,6 +201,10 @@ impl<S: WriteStore> WriteStore for RecordStore<S> {
 
     fn billed_in(&self) -> Option<String> {
         self.inner.billed_in()
+    }
+
+    async fn stat(&self, key: &ObjectKey) -> Result<Stat, Error> {
+        self.inner.stat(key).await
     }
 
     async fn announce(&self) -> Result<(), Error> {

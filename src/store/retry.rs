@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use bytes::Bytes;
 
-use super::{Charge, Error, ErrorKind, Exclusion, Put, ReadStore, Swap, Tag, WantedForms, WriteStore};
+use super::{Charge, Error, ErrorKind, Exclusion, Put, ReadStore, Stat, Swap, Tag, WantedForms, WriteStore};
 use crate::types::ObjectKey;
 
 /// The longest that a store is left alone because it asks for it.
@@ -97,6 +97,10 @@ impl<S: ReadStore> ReadStore for RetryStore<S> {
         self.inner.charge()
     }
 
+    fn metadata_micro_usd(&self) -> u64 {
+        self.inner.metadata_micro_usd()
+    }
+
     fn be_patient(&self) {
         self.inner.be_patient();
     }
@@ -139,6 +143,16 @@ impl<S: WriteStore> WriteStore for RetryStore<S> {
 
     fn forms(&self) -> WantedForms {
         self.inner.forms()
+    }
+
+    async fn stat(&self, key: &ObjectKey) -> Result<Stat, Error> {
+        let mut patience = self.policy.patience();
+        loop {
+            match self.inner.stat(key).await {
+                Err(error) => patience.wait_or_give_up(error).await?,
+                done => return done,
+            }
+        }
     }
 
     async fn exclusion(&self) -> Result<Exclusion, Error> {

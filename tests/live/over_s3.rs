@@ -69,10 +69,14 @@ impl Scene {
     }
 
     fn publish(&self, height: u64) -> Value {
+        self.publish_command(height).summary()
+    }
+
+    fn publish_command(&self, height: u64) -> Qsync {
         let framed = format!("{}&cdn={}&distribution={}", self.framed.store(), self.cdn.url(), self.distribution);
         let publish = self.world.provider().args(["publish", CHANNEL]).arg(self.data());
         let publish = publish.args(["--to", &self.paid.store(), "--to", &framed, "--height", &height.to_string()]);
-        signed_by(OWNER, publish).env("AWS_ENDPOINT_URL_CLOUDFRONT", Moto::shared().s3.endpoint()).summary()
+        signed_by(OWNER, publish).env("AWS_ENDPOINT_URL_CLOUDFRONT", Moto::shared().s3.endpoint())
     }
 
     /// The command that restores from `sources`, by a reader who agrees to pay.
@@ -138,6 +142,21 @@ fn two_databases_come_back_from_the_paid_bucket_from_the_cache_and_from_both() {
     let summary = scene.restore(&[&paid, &cdn]).summary();
     assert!(bytes_of(&summary, 0) < MIB && bytes_of(&summary, 1) > MIB, "what is free is asked first: {summary}");
     scene.check_restored();
+}
+
+// PU-10
+#[test]
+fn what_a_cache_may_keep_of_a_damaged_object_is_forgotten_when_it_is_put_again() {
+    let scene = Scene::published("healed");
+    let key = scene.framed.keys("chunks/").swap_remove(0);
+    let whole = scene.framed.get(&key);
+    let mut damaged = whole.clone();
+    damaged[whole.len() / 2] ^= 1;
+    scene.framed.put(&key, &damaged);
+    scene.publish_command(2).arg("--rehash").summary();
+    assert!(scene.framed.get(&key) == whole, "the object is still damaged");
+    let forgotten = Moto::shared().invalidated(&scene.distribution);
+    assert!(forgotten.contains(&format!("/{key}")), "{key} is not in {forgotten:?}");
 }
 
 // AW-01, AW-02, AW-03

@@ -49,7 +49,7 @@ pub(crate) struct DiffArgs {
 pub(super) async fn run(args: DiffArgs, context: &Context) -> Result<(), Failure> {
     let when = other_when(&args)?;
     let configured = context.config.channel(&args.old.channel);
-    let sources = context.sources(&env::list(args.from, "QSYNC_FROM", &configured.from)).await?;
+    let sources = context.sources(&env::list(args.from, "QSYNC_FROM", &configured.from), &args.engine.allowance(false)).await?;
     let open = opened(context, &args.old, args.trust.or(configured.trust), &sources).await?;
     let compared = async {
         let new = diff::open_other(&patient(&sources), &open, &when).await?;

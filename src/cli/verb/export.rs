@@ -48,7 +48,7 @@ pub(super) async fn run(args: ExportArgs, context: &Context) -> Result<(), Failu
         return Err(failure.hint(format!("redirect it: qsync export {} … > snapshot.tar", args.snapshot)));
     }
     let configured = context.config.channel(&args.snapshot.channel);
-    let sources = context.sources(&env::list(args.from, "QSYNC_FROM", &configured.from)).await?;
+    let sources = context.sources(&env::list(args.from, "QSYNC_FROM", &configured.from), &args.engine.allowance(false)).await?;
     let pin = args.trust.or(configured.trust);
     let open = opened(context, &args.snapshot, pin, &sources).await?;
     let (sources, progress) = (as_one(&sources, args.engine.settings(), context).await, context.progress());

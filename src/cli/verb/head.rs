@@ -14,6 +14,7 @@ use crate::{
     },
     format::head::Head,
     progress::Event,
+    sources::Allowance,
     store::Create,
     trust::Standing,
     types::{ChannelName, Hash, Timestamp},
@@ -91,7 +92,7 @@ pub(super) async fn run(verb: HeadVerb, context: &Context) -> Result<(), Failure
 
 async fn show(args: ShowArgs, context: &Context) -> Result<Shown, Failure> {
     let configured = context.config.channel(&args.channel);
-    let sources = context.sources(&env::list(args.from, "QSYNC_FROM", &configured.from)).await?;
+    let sources = context.sources(&env::list(args.from, "QSYNC_FROM", &configured.from), &Allowance::default()).await?;
     let pin = args.trust.or(configured.trust);
     let state = context.open_state()?;
     let open = catalog::open_channel(&sources, &args.channel, &state, pin.map(|pin| pin.0), context.now);

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::{
     cli::{context::Context, env, exit::Failure, first_contact::introduced, output::Format, values::Pin},
     ops::list::{self, ListedSnapshot},
+    sources::Allowance,
     types::Timestamp,
 };
 
@@ -37,7 +38,7 @@ struct Found {
 
 /// Lists.
 pub(super) async fn run(args: ListArgs, context: &Context) -> Result<(), Failure> {
-    let sources = context.sources(&env::list(args.from, "QSYNC_FROM", &context.config.all_sources())).await?;
+    let sources = context.sources(&env::list(args.from, "QSYNC_FROM", &context.config.all_sources()), &Allowance::default()).await?;
     let (state, progress, pin) = (context.open_state()?, context.progress(), args.trust.map(|pin| pin.0));
     let listed = introduced(context, pin, async |pin| list::list(&sources, &state, pin, context.now, &*progress).await);
     let rows = context.until_stopped(listed).await?;

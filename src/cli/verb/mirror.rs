@@ -56,7 +56,8 @@ pub(crate) struct MirrorArgs {
 
 /// Copies, and shows what became of each channel.
 pub(super) async fn run(args: MirrorArgs, context: &Context) -> Result<(), Failure> {
-    let sources = context.sources(&env::list(args.from.clone(), "QSYNC_FROM", &context.config.all_sources())).await?;
+    let sources =
+        context.sources(&env::list(args.from.clone(), "QSYNC_FROM", &context.config.all_sources()), &args.engine.allowance(false)).await?;
     let to = context.targets(args.to.as_slice(), Create::Yes).await?.remove(0);
     let repo = repo(&args, &sources, context).await?;
     let Mirrored { summary, failures } = mirror::run(options(args, &sources, to, repo, context).await?).await?;

@@ -19,7 +19,7 @@ use crate::{
         values::{Pin, SnapshotRef},
     },
     restore::{self, Existing, Options, Outcome, Partial, Summary},
-    sources::{Settings, cap_of, usd},
+    sources::{Allowance, Settings, cap_of, usd},
 };
 
 const EXAMPLES: &str = "\
@@ -95,8 +95,10 @@ pub(crate) struct RestoreArgs {
 pub(super) async fn run(args: RestoreArgs, context: &Context) -> Result<(), Failure> {
     confirm_replacement(&args)?;
     let payer = args.engine.settings_of_payer();
-    let options = options(args, context).await?;
-    let restored = introduced(context, options.pin, async |pin| run_or_ask(context, &payer, Options { pin, ..options.clone() }).await);
+    let allowance = args.engine.allowance(args.accept_cost);
+    let options = options(args, &allowance, context).await?;
+    let restored =
+        introduced(context, options.pin, async |pin| run_or_ask(context, &payer, &allowance, Options { pin, ..options.clone() }).await);
     let summary = restored.await?;
     context.finish_progress();
     context.output.summary("restore", &summary, text);
@@ -104,7 +106,7 @@ pub(super) async fn run(args: RestoreArgs, context: &Context) -> Result<(), Fail
 }
 
 /// Restores. Where that costs money that nobody agreed to, and somebody is there to be asked, asks once.
-async fn run_or_ask(context: &Context, payer: &Settings, options: Options) -> Result<Summary, restore::Error> {
+async fn run_or_ask(context: &Context, payer: &Settings, allowance: &Allowance, options: Options) -> Result<Summary, restore::Error> {
     match restore::run(options.clone()).await {
         Err(restore::Error::CostNotAccepted { estimates }) if output::can_ask() => {
             context.finish_progress();
@@ -112,7 +114,10 @@ async fn run_or_ask(context: &Context, payer: &Settings, options: Options) -> Re
             let question =
                 format!("only sources that cost money are there: shall the account of your AWS credentials be charged up to {most}?");
             match ask::confirm(&question, false) {
-                Ok(()) => restore::run(Options { accept_cost: true, engine: payer.clone(), ..options }).await,
+                Ok(()) => {
+                    allowance.lift();
+                    restore::run(Options { accept_cost: true, engine: payer.clone(), ..options }).await
+                }
                 Err(_) => Err(restore::Error::CostNotAccepted { estimates }),
             }
         }
@@ -135,12 +140,12 @@ fn confirm_replacement(args: &RestoreArgs) -> Result<(), Failure> {
 }
 
 /// The library's options: flags and variables over the configuration over the defaults.
-async fn options(args: RestoreArgs, context: &Context) -> Result<Options, Failure> {
+async fn options(args: RestoreArgs, allowance: &Allowance, context: &Context) -> Result<Options, Failure> {
     let configured = context.config.channel(&args.snapshot.channel);
     Ok(Options {
         existing: existing(&args),
         partial: partial(&args),
-        sources: context.sources(&env::list(args.from, "QSYNC_FROM", &configured.from)).await?,
+        sources: context.sources(&env::list(args.from, "QSYNC_FROM", &configured.from), allowance).await?,
         channel: args.snapshot.channel,
         when: args.snapshot.when,
         target: args.to,

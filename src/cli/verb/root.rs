@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::{
     catalog,
     cli::{context::Context, env, exit::Failure, values::Pin},
+    sources::Allowance,
     trust::RootChain,
     types::{Hash, Timestamp},
 };
@@ -50,7 +51,7 @@ struct Shown {
 
 /// Shows the root.
 pub(super) async fn run(args: ShowArgs, context: &Context) -> Result<(), Failure> {
-    let sources = context.sources(&env::list(args.from, "QSYNC_FROM", &context.config.all_sources())).await?;
+    let sources = context.sources(&env::list(args.from, "QSYNC_FROM", &context.config.all_sources()), &Allowance::default()).await?;
     let (state, pin) = (context.open_state()?, args.trust.map(|pin| pin.0));
     let chain = context.until_stopped(async { Ok(catalog::open_roots(&sources, &state, pin).await?) }).await?;
     context.output.summary("root show", &shown(&chain), text);

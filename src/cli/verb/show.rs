@@ -48,7 +48,7 @@ pub(crate) struct ShowArgs {
 /// Shows the snapshot; its files and chunks come before the summary.
 pub(super) async fn run(args: ShowArgs, context: &Context) -> Result<(), Failure> {
     let configured = context.config.channel(&args.snapshot.channel);
-    let sources = context.sources(&env::list(args.from, "QSYNC_FROM", &configured.from)).await?;
+    let sources = context.sources(&env::list(args.from, "QSYNC_FROM", &configured.from), &args.engine.allowance(false)).await?;
     let pin = args.trust.or(configured.trust);
     let open = opened(context, &args.snapshot, pin, &sources).await?;
     context.finish_progress();

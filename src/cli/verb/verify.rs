@@ -133,7 +133,7 @@ async fn remote(args: &VerifyArgs, context: &Context) -> Result<Option<Remote>, 
     let configured = args.snapshot.as_ref().map(|snapshot| context.config.channel(&snapshot.channel));
     let from = configured.as_ref().map_or(&[][..], |channel| &channel.from);
     Ok(Some(Remote {
-        sources: context.sources(&env::list(args.from.clone(), "QSYNC_FROM", from)).await?,
+        sources: context.sources(&env::list(args.from.clone(), "QSYNC_FROM", from), &args.engine.allowance(false)).await?,
         snapshot: args.snapshot.clone().map(|snapshot| (snapshot.channel, snapshot.when)),
         pin: args.trust.or_else(|| configured.as_ref()?.trust).map(|pin| pin.0),
         memory_bytes: args.memory.as_u64(),

@@ -15,7 +15,7 @@ use crate::{
         key,
     },
     progress::{Event, NoProgress, Phase, in_one_line},
-    sources::{Exhausted, Form, RowsError, Settings, Sources},
+    sources::{Exhausted, Form, Paid, RowsError, Settings, Sources},
     store::{DynReadStore, Swap},
     trust::{Reason, Refusal, RootChain, Verified, check_current},
     types::{ChannelName, Hash},
@@ -48,6 +48,8 @@ pub(super) async fn mirror(options: &Arc<Options>, name: &ChannelName) -> Result
     if !options.dry_run {
         if step == Step::Copy {
             show(&destination, &head, &shown).await?;
+        }
+        if step == Step::Copy || destination.done().objects > 0 {
             announce(options, &destination, name).await;
         }
         update_index(options, &destination, name).await;
@@ -139,7 +141,8 @@ async fn base(options: &Options, destination: &Destination, shown: &StoreHead) -
     let store = Arc::clone(destination.store()) as DynReadStore;
     match catalog::fetch_manifest(std::slice::from_ref(&store), head, &head.snapshot.to_ref()).await {
         Ok(manifest) => {
-            let settings = Settings { max_wait: PATIENCE, ..Settings::default() };
+            // Who writes there pays for it anyway, and lists are a ten-thousandth of what they spare.
+            let settings = Settings { max_wait: PATIENCE, paid: Paid::Together, ..Settings::default() };
             let lists = Sources::new(vec![(store, Form::Framed)], settings, Arc::new(NoProgress));
             Some(Base { manifest: Arc::new(manifest), lists: Arc::new(lists) })
         }
@@ -160,8 +163,8 @@ async fn show(destination: &Destination, head: &Verified<Head>, shown: &StoreHea
 
 /// Caches find out by themselves within a minute: failing to tell them is a warning.
 async fn announce(options: &Options, destination: &Destination, name: &ChannelName) {
-    if let Err(error) = destination.store().announce().await {
-        warn(options, format!("{name}: the new head is live, but the mirror's CDN shows it up to a minute later: {}", error.one_line()));
+    if let Some(text) = catalog::announce(destination.store()).await {
+        warn(options, format!("{name}: {text}"));
     }
 }
 

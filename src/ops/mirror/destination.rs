@@ -9,7 +9,7 @@ use crate::{
     catalog::{self, Proved, Sample, StoreHead},
     format::key,
     progress::Event,
-    store::{DynWriteStore, ErrorKind, Put},
+    store::{DynWriteStore, ErrorKind, Put, Stat},
     trust::{MAX_NEW_ROOTS, RootChain},
     types::{ChannelName, Forms, Hash, ObjectKey},
 };
@@ -37,6 +37,16 @@ enum Found {
     Nothing,
     /// These bytes, which its name is the hash of.
     Right(Vec<u8>),
+    Wrong {
+        /// In words.
+        what: String,
+    },
+}
+
+/// What a store says is under the name of an object, by its length.
+enum Told {
+    Nothing,
+    There,
     Wrong {
         /// In words.
         what: String,
@@ -99,8 +109,9 @@ impl Destination {
 
     /// Gives the store an object of this name and length, unless it has it; `fetch` gets it where it is needed.
     ///
-    /// What a run that ended early left there is read and proved, not fetched again; and it is put again all the same, which writes
-    /// nothing, since its name may not be durable yet. What has other bytes is replaced where that was asked for.
+    /// What a run that ended early left there is not fetched again. A store that says what is there is believed, unless everything is to be
+    /// read; from another it is read and proved, and put again all the same, which writes nothing, since its name may not be durable yet.
+    /// What has other bytes is replaced where that was asked for.
     pub(super) async fn place(
         &self,
         object: &ObjectKey,
@@ -108,7 +119,13 @@ impl Destination {
         bytes: u64,
         fetch: impl Future<Output = Result<Vec<u8>, Error>> + Send,
     ) -> Result<(), Error> {
-        match (self.find(object, hash, bytes).await?, self.dry_run) {
+        let found = match self.told(object, bytes).await? {
+            Some(Told::There) => return Ok(()),
+            Some(Told::Nothing) => Found::Nothing,
+            Some(Told::Wrong { what }) => Found::Wrong { what },
+            None => self.find(object, hash, bytes).await?,
+        };
+        match (found, self.dry_run) {
             (Found::Wrong { what }, _) if !self.rehash => return Err(self.damaged(object, what)),
             (Found::Right(_), true) => {}
             (Found::Nothing | Found::Wrong { .. }, true) => self.count(object, bytes),
@@ -148,6 +165,19 @@ impl Destination {
             self.count(object, bytes);
         }
         Ok(())
+    }
+
+    /// What the store says of an object that need not be read.
+    async fn told(&self, object: &ObjectKey, bytes: u64) -> Result<Option<Told>, Error> {
+        if self.rehash {
+            return Ok(None);
+        }
+        Ok(match self.store.stat(object).await? {
+            Stat::Unsaid => None,
+            Stat::Absent => Some(Told::Nothing),
+            Stat::There { bytes: there } if there == bytes => Some(Told::There),
+            Stat::There { bytes: there } => Some(Told::Wrong { what: format!("it has {there} bytes, not {bytes}") }),
+        })
     }
 
     /// What the store has under a name.

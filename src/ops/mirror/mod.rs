@@ -48,13 +48,17 @@ pub async fn run(options: Options) -> Result<Mirrored, Error> {
     for name in names {
         let done = tokio::select! {
             done = channel::mirror(&options, &name) => done,
-            () = options.stop.wait() => return Err(Error::Interrupted),
+            () = options.stop.wait() => {
+                forget_what_was_damaged(&options).await;
+                return Err(Error::Interrupted);
+            }
         };
         match done {
             Ok(summary) => channels.push(summary),
             Err(error) => {
                 channels.push(ChannelSummary::failed(&name, &error));
                 failures.push((name, error));
+                forget_what_was_damaged(&options).await;
             }
         }
     }
@@ -115,6 +119,16 @@ pub struct Mirrored {
     pub summary: Summary,
     /// The channels that failed.
     pub failures: Vec<(ChannelName, Error)>,
+}
+
+/// A run that ends early may have put damaged objects again: nobody else will tell the caches that keep them.
+async fn forget_what_was_damaged(options: &Options) {
+    if options.rehash
+        && !options.dry_run
+        && let Some(text) = catalog::announce(&options.to).await
+    {
+        options.progress.event(Event::Warning { text });
+    }
 }
 
 /// What a run did. Field names are a promise (docs/scripting.md).

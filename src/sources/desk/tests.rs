@@ -297,7 +297,7 @@ impl World {
             End::Delivered(_) if is_right => return self.next_chunk(lane),
             End::Delivered(_) => self.strike(lane, source),
             End::Answered(_) => _ = self.lanes[lane].hopeless.insert(source),
-            End::Failed(..) | End::Unreadable(_) | End::Dropped | End::Unused => {}
+            End::Failed(..) | End::Unfit | End::Unreadable(_) | End::Dropped | End::Unused => {}
         }
         self.ask(lane);
     }

@@ -84,6 +84,9 @@ impl Session {
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .force_path_style(location.path_style)
             .interceptor(payer.clone());
+        if let Some(owner) = &location.owner {
+            config = config.interceptor(ExpectedOwner(owner.clone()));
+        }
         if let Some(endpoint) = &location.endpoint {
             // Servers that are not AWS may refuse checksums that they do not know; the signature covers the body's SHA-256 all the same.
             config = config.endpoint_url(endpoint.as_str()).request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
@@ -187,6 +190,26 @@ impl Intercept for Payer {
         if context.response().headers().contains_key("x-amz-request-charged") {
             self.charged.fetch_add(1, Ordering::Relaxed);
         }
+        Ok(())
+    }
+}
+
+/// Says in every request whose bucket it must be, so that one that somebody else has by now is neither written to nor read.
+#[derive(Clone, Debug)]
+struct ExpectedOwner(String);
+
+impl Intercept for ExpectedOwner {
+    fn name(&self) -> &'static str {
+        "ExpectedOwner"
+    }
+
+    fn modify_before_signing(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        context.request_mut().headers_mut().insert("x-amz-expected-bucket-owner", self.0.clone());
         Ok(())
     }
 }

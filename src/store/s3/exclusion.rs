@@ -111,7 +111,7 @@ impl S3Store {
                 // An object that is there and not found under a condition is not the version asked for.
                 Meaning::Precondition | Meaning::Kind(ErrorKind::NotFound) => Ok(Tried::Refused),
                 Meaning::NotImplemented => Ok(Tried::Unknown),
-                Meaning::Kind(_) | Meaning::OtherRegion(_) => Err(fault),
+                Meaning::Kind(_) | Meaning::OtherRegion(_) | Meaning::Elsewhere => Err(fault),
             },
         }
     }

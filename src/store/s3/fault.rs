@@ -33,6 +33,8 @@ pub(super) enum Meaning {
     Kind(ErrorKind),
     /// The bucket is in this region: ask there.
     OtherRegion(String),
+    /// The bucket is in another region, and the answer does not say in which.
+    Elsewhere,
     /// A condition of the request does not hold.
     Precondition,
     /// The server does not know conditions.
@@ -57,6 +59,11 @@ impl Fault {
     /// Whether the answer may stand for "absent": S3 says so to those who may not list.
     pub(super) fn may_mean_absent(&self) -> bool {
         self.kind() == Some(ErrorKind::Denied) && self.code.as_deref().is_none_or(|code| code == "AccessDenied")
+    }
+
+    /// The region of the bucket, which AWS writes above every answer to the question for it, refused or not.
+    pub(super) fn region_told<E>(error: &SdkError<E, HttpResponse>) -> Option<String> {
+        Some(error.raw_response()?.headers().get("x-amz-bucket-region")?.to_owned())
     }
 
     /// What the library says of a request.
@@ -157,6 +164,9 @@ impl Answer<'_> {
         {
             return (Meaning::OtherRegion(region.to_owned()), "the bucket is in another region");
         }
+        if self.status == 301 || matches!(code, "AuthorizationHeaderMalformed" | "PermanentRedirect") {
+            return (Meaning::Elsewhere, "the bucket is in another region, and the answer does not say in which");
+        }
         match (self.status, code) {
             (_, "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired") => {
                 credentials(CredentialFault::Expired, "the credentials have expired")
@@ -179,7 +189,7 @@ impl Answer<'_> {
                 "SlowDown" | "RequestLimitExceeded" | "BandwidthLimitExceeded" | "RequestTimeout" | "Throttling" | "ThrottlingException",
             ) => kind(unavailable, "the server is overloaded"),
             (507, _) | (_, "QuotaExceeded" | "XMinioStorageFull") => kind(ErrorKind::NoSpace, "the store is full"),
-            (301 | 307, _) => kind(ErrorKind::BadAnswer, "the server sends the request elsewhere and does not say where"),
+            (307, _) => kind(ErrorKind::BadAnswer, "the server sends the request elsewhere and does not say where"),
             (404, _) => kind(ErrorKind::NotFound, "no such object"),
             (401 | 403, _) => kind(ErrorKind::Denied, "access is denied"),
             (409, _) => kind(unavailable, "somebody else writes the same object"),
@@ -223,7 +233,7 @@ mod tests {
             (409, "ConditionalRequestConflict", busy),
             (507, "", ErrorKind::NoSpace),
             (403, "QuotaExceeded", ErrorKind::NoSpace),
-            (301, "PermanentRedirect", ErrorKind::BadAnswer),
+            (307, "TemporaryRedirect", ErrorKind::BadAnswer),
             (400, "MalformedXML", ErrorKind::BadAnswer),
             (400, "BadDigest", ErrorKind::Interrupted),
             (400, "ThrottlingException", busy),
@@ -255,6 +265,9 @@ mod tests {
         let elsewhere = Meaning::OtherRegion("eu-west-1".into());
         for (status, code) in [(301, "PermanentRedirect"), (301, ""), (307, ""), (400, "AuthorizationHeaderMalformed")] {
             assert_eq!(there(status, code).fault().meaning, elsewhere, "{status} {code}");
+        }
+        for (status, code) in [(301, "PermanentRedirect"), (400, "AuthorizationHeaderMalformed")] {
+            assert_eq!(answer(status, code).fault().meaning, Meaning::Elsewhere, "{status} {code}");
         }
         // The header is there in every answer of AWS, and says nothing of why access is denied.
         assert_eq!(there(403, "AccessDenied").fault().kind(), Some(ErrorKind::Denied));

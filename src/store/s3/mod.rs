@@ -33,7 +33,7 @@ use tokio::{
 };
 
 use super::{Error, ErrorKind, Exclusion, Timeouts};
-use crate::types::CredentialFault;
+use crate::types::{CredentialFault, ObjectKey};
 use client::{Payer, Session};
 use fault::{Fault, Meaning};
 pub use url::{Cdn, S3Location};
@@ -56,7 +56,11 @@ pub struct S3Store {
     has_read: AtomicBool,
     /// Whether nobody else delivers anything.
     is_patient: AtomicBool,
+    /// Whether the last object that was to be made was there already.
+    finds_objects: AtomicBool,
     exclusion: OnceCell<Exclusion>,
+    /// Damaged objects that were replaced and of which a cache may keep what was there before: it was told that they never change.
+    healed: StdMutex<Vec<ObjectKey>>,
     /// Where credentials come from, when not from the user's environment and configuration.
     credentials: Option<SharedCredentialsProvider>,
 }
@@ -105,7 +109,9 @@ impl S3Store {
             session: Mutex::new(None),
             has_read: AtomicBool::new(false),
             is_patient: AtomicBool::new(false),
+            finds_objects: AtomicBool::new(false),
             exclusion: OnceCell::new(),
+            healed: StdMutex::default(),
             credentials: None,
         })
     }
@@ -147,11 +153,32 @@ impl S3Store {
                     regions += 1;
                     self.move_to(region, &session).await;
                 }
+                Meaning::Elsewhere if regions < MOST_REGIONS => match self.region_of_bucket(&session, patience).await {
+                    Some(region) if region != session.region => {
+                        regions += 1;
+                        self.move_to(&region, &session).await;
+                    }
+                    _ => return Err(fault),
+                },
                 Meaning::Kind(ErrorKind::Credentials(CredentialFault::Expired)) if !renewed && self.renew(&session).await => {
                     renewed = true;
                 }
-                Meaning::OtherRegion(_) | Meaning::Kind(_) | Meaning::Precondition | Meaning::NotImplemented => return Err(fault),
+                Meaning::Kind(ErrorKind::NotFound) | Meaning::Precondition => {
+                    // Only where the bucket is anybody knows what is in it.
+                    self.with_whereabouts(|whereabouts| whereabouts.is_sure = true);
+                    return Err(fault);
+                }
+                Meaning::OtherRegion(_) | Meaning::Elsewhere | Meaning::Kind(_) | Meaning::NotImplemented => return Err(fault),
             }
+        }
+    }
+
+    /// Asks where the bucket is. Whoever may not know what is in it is told that all the same.
+    async fn region_of_bucket(&self, session: &Session, patience: Duration) -> Option<String> {
+        let asked = session.client.head_bucket().bucket(&self.location.bucket).send();
+        match tokio::time::timeout(patience, asked).await.ok()? {
+            Ok(found) => found.bucket_region,
+            Err(refused) => Fault::region_told(&refused),
         }
     }
 
@@ -208,12 +235,15 @@ impl S3Store {
     fn error(&self, action: &'static str, key: &str, fault: Fault) -> Error {
         let kind = match fault.meaning {
             Meaning::Kind(kind) => kind,
-            Meaning::OtherRegion(_) | Meaning::Precondition | Meaning::NotImplemented => ErrorKind::BadAnswer,
+            Meaning::OtherRegion(_) | Meaning::Elsewhere | Meaning::Precondition | Meaning::NotImplemented => ErrorKind::BadAnswer,
         };
-        let reason = match (kind, self.location.requester_pays) {
-            (ErrorKind::Denied, false) => format!("{}; if its readers pay, add requester_pays=true to the URL", fault.reason),
-            _ => fault.reason,
-        };
+        let mut reason = fault.reason;
+        if kind == ErrorKind::Denied && !self.location.requester_pays {
+            reason.push_str("; if its readers pay, add requester_pays=true to the URL");
+        }
+        if let (ErrorKind::Denied, Some(owner)) = (kind, &self.location.owner) {
+            reason.push_str(&format!("; or the bucket is not of account {owner}, as owner= says"));
+        }
         let error = Error::new(kind, &self.name, action, key, reason);
         match fault.source {
             Some(source) => error.caused_by(source),

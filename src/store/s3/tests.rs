@@ -6,7 +6,7 @@ mod server;
 use aws_credential_types::provider::{error::CredentialsError, future};
 use aws_sdk_s3::config::{Credentials, ProvideCredentials, SharedCredentialsProvider};
 use bytes::Bytes;
-use server::{Conditions, Fault as Answer, OWNER, READER, S3Server};
+use server::{ACCOUNT, Conditions, Fault as Answer, OWNER, READER, S3Server};
 
 use super::*;
 use crate::{
@@ -110,6 +110,37 @@ async fn a_reader_pays_only_after_agreeing_and_sees_how_often() {
     assert_eq!(owner.charged(), 0);
 }
 
+// AW-07
+#[tokio::test]
+async fn a_bucket_of_somebody_else_is_neither_read_nor_written() {
+    let server = S3Server::start().await;
+    server.plant("some/prefix/a", b"object");
+    let right = as_user(&server, OWNER, &format!("owner={ACCOUNT}"));
+    right.get(&key("a"), 9).await.unwrap();
+    right.put_new(&key("b"), Bytes::from_static(b"object")).await.unwrap();
+    assert!(server.requests().iter().all(|request| request.header("x-amz-expected-bucket-owner") == Some(ACCOUNT)));
+    let wrong = as_user(&server, OWNER, "owner=999999999999");
+    let refused = failure(&wrong).await;
+    assert!(refused.kind == ErrorKind::Denied && refused.reason.contains("not of account 999999999999"), "{refused}");
+    assert_eq!(wrong.put_new(&key("c"), Bytes::from_static(b"object")).await.unwrap_err().kind, ErrorKind::Denied);
+    assert!(!server.objects().contains_key("some/prefix/c"));
+}
+
+// PU-10
+#[tokio::test]
+async fn a_cdn_that_cannot_be_told_of_healed_objects_is_a_failure_once() {
+    let server = S3Server::start().await;
+    let store = as_user(&server, OWNER, "cdn=https://cdn.example/v1");
+    for (name, is_healed) in [("heads/demo/generic.json", false), ("chunks/00/00", true)] {
+        server.plant(&format!("some/prefix/{name}"), b"before");
+        let (_, tag) = store.get_tagged(&key(name), 9).await.unwrap().unwrap();
+        assert!(matches!(store.swap(&key(name), Some(&tag), Bytes::from_static(b"after")).await.unwrap(), Swap::Done(_)));
+        let told = store.announce().await.err().map(|error| error.reason);
+        assert_eq!(told.as_ref().is_some_and(|reason| reason.contains("invalidate /v1/*")), is_healed, "{told:?}");
+    }
+    store.announce().await.unwrap();
+}
+
 // AW-03
 #[tokio::test]
 async fn nobody_pays_anonymously() {
@@ -144,6 +175,25 @@ async fn a_bucket_in_another_region_is_asked_there() {
     }
     assert_eq!(server.requests().len(), 4, "one question in the wrong region");
     assert_eq!(store.known_region().as_deref(), Some("eu-west-1"));
+}
+
+// AW-06
+#[tokio::test]
+async fn a_region_that_the_answer_does_not_name_is_asked_for() {
+    let server = S3Server::start().await.in_region("eu-west-1").with_requester_pays();
+    server.plant("some/prefix/a", b"object");
+    server.set_faults(|request| {
+        let is_wrong = request.header("authorization").is_some_and(|signed| signed.contains("/us-east-1/"));
+        (is_wrong && !request.object.is_empty()).then_some(Answer::Answer(400, "AuthorizationHeaderMalformed"))
+    });
+    let store = as_user(&server, READER, "requester_pays=true&region=us-east-1");
+    for _ in 0..2 {
+        store.get(&key("a"), 9).await.unwrap();
+    }
+    let asked: Vec<(String, String)> = server.requests().into_iter().map(|request| (request.method.to_string(), request.object)).collect();
+    let get = || ("GET".to_owned(), "some/prefix/a".to_owned());
+    assert_eq!(asked, [get(), ("HEAD".to_owned(), String::new()), get(), get()]);
+    assert!(server.requests().iter().all(|request| request.header("x-amz-request-payer") == Some("requester")));
 }
 
 #[tokio::test]

@@ -8,8 +8,19 @@ use strsim::jaro_winkler;
 use crate::types::Forms;
 
 /// Settings that a URL may have, as they are written.
-const SETTINGS: [&str; 10] =
-    ["anonymous", "cdn", "distribution", "endpoint", "forms", "path_style", "profile", "region", "requester_pays", "storage_class"];
+const SETTINGS: [&str; 11] = [
+    "anonymous",
+    "cdn",
+    "distribution",
+    "endpoint",
+    "forms",
+    "owner",
+    "path_style",
+    "profile",
+    "region",
+    "requester_pays",
+    "storage_class",
+];
 /// Storage classes whose every read costs the owner extra or takes hours.
 const COLD: [&str; 5] = ["GLACIER", "GLACIER_IR", "DEEP_ARCHIVE", "STANDARD_IA", "ONEZONE_IA"];
 /// How alike two words must be for one to be meant by the other.
@@ -27,6 +38,8 @@ pub struct S3Location {
     pub(super) path_style: bool,
     /// Whether the user agrees to be charged for what little is needed to look at the store.
     pub(super) requester_pays: bool,
+    /// Account that the bucket must belong to.
+    pub(super) owner: Option<String>,
     pub(super) profile: Option<String>,
     pub(super) anonymous: bool,
     pub(super) storage_class: Option<String>,
@@ -65,6 +78,7 @@ impl S3Location {
             endpoint: None,
             path_style: false,
             requester_pays: false,
+            owner: None,
             profile: None,
             anonymous: false,
             storage_class: None,
@@ -83,6 +97,7 @@ impl S3Location {
                 "endpoint" => self.endpoint = Some(web_url(&name, &value)?),
                 "path_style" => path_style = Some(flag(&name, &value)?),
                 "requester_pays" => self.requester_pays = flag(&name, &value)?,
+                "owner" => self.owner = Some(account(&value)?),
                 "profile" => self.profile = Some(word(&name, &value)?),
                 "anonymous" => self.anonymous = flag(&name, &value)?,
                 "storage_class" => self.storage_class = Some(storage_class(&value)?),
@@ -137,6 +152,12 @@ fn word(name: &str, value: &str) -> Result<String, String> {
     if value.is_empty() { Err(format!("{name}= is empty")) } else { Ok(value.to_owned()) }
 }
 
+fn account(value: &str) -> Result<String, String> {
+    // AWS counts in twelve digits; other servers have names.
+    let is_plain = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.$".contains(&byte));
+    if is_plain { Ok(value.to_owned()) } else { Err(format!("owner is the id of an account, of 12 digits at AWS, not {value:?}")) }
+}
+
 fn flag(name: &str, value: &str) -> Result<bool, String> {
     value.parse().map_err(|_| format!("{name} is true or false, not {value:?}"))
 }
@@ -187,13 +208,14 @@ mod tests {
 
     #[test]
     fn every_setting_is_read() {
-        let all = "s3://b/p?region=eu-west-1&endpoint=http://127.0.0.1:9000&path_style=false&requester_pays=true&profile=me\
+        let all = "s3://b/p?region=eu-west-1&endpoint=http://127.0.0.1:9000&path_style=false&requester_pays=true&profile=me&owner=111122223333\
                    &anonymous=false&storage_class=STANDARD&forms=zstd,raw&cdn=https://cdn.example/p&distribution=E1";
         let location = read(all).unwrap();
         assert_eq!(location.region.as_deref(), Some("eu-west-1"));
         assert_eq!(location.endpoint.as_ref().unwrap().as_str(), "http://127.0.0.1:9000/");
         assert!(!location.path_style && location.requester_pays && !location.anonymous);
         assert_eq!((location.profile.as_deref(), location.storage_class.as_deref()), (Some("me"), Some("STANDARD")));
+        assert_eq!(location.owner.as_deref(), Some("111122223333"));
         assert_eq!(location.forms(), Forms::Both);
         assert_eq!(location.cdn().unwrap().distribution.as_deref(), Some("E1"));
         let names: Vec<String> = Url::parse(all).unwrap().query_pairs().map(|(name, _)| name.into_owned()).collect();
@@ -217,6 +239,7 @@ mod tests {
             ("s3://b?x=1", "known: anonymous"),
             ("s3://b?requester_pays=yes", "true or false"),
             ("s3://b?region=", "region= is empty"),
+            ("s3://b?owner=1111%0A2222", "id of an account"),
             ("s3://b?endpoint=ftp://a", "http or https"),
             ("s3://b?endpoint=http://u:p@a", "without credentials"),
             ("s3://b?storage_class=GLACIER", "STANDARD"),

@@ -1,16 +1,18 @@
 //! Making and replacing objects.
 
+use std::sync::atomic::Ordering;
+
 use async_trait::async_trait;
 use aws_sdk_s3::{Client, operation::head_object::HeadObjectOutput, primitives::ByteStream, types::StorageClass};
 use bytes::Bytes;
 
 use super::{
-    Absence, S3Store, cloudfront,
+    Absence, Cdn, S3Store, cloudfront,
     exclusion::Condition,
     fault::{Fault, Meaning},
 };
 use crate::{
-    store::{Error, ErrorKind, Exclusion, Put, Swap, Tag, WantedForms, WriteStore},
+    store::{Error, ErrorKind, Exclusion, Put, Stat, Swap, Tag, WantedForms, WriteStore},
     types::ObjectKey,
 };
 
@@ -42,6 +44,11 @@ impl WriteStore for S3Store {
         probed.copied().map_err(|fault| self.error("probe", "", fault))
     }
 
+    async fn stat(&self, key: &ObjectKey) -> Result<Stat, Error> {
+        let there = self.length(key, self.absence_for_writers()).await.map_err(|fault| self.error("stat", key.as_str(), fault))?;
+        Ok(there.map_or(Stat::Absent, |bytes| Stat::There { bytes }))
+    }
+
     /// An object is durable when its put is answered.
     async fn sync(&self) -> Result<(), Error> {
         Ok(())
@@ -52,11 +59,25 @@ impl WriteStore for S3Store {
     }
 
     async fn announce(&self) -> Result<(), Error> {
-        let Some((cdn, distribution)) = self.location.cdn.as_ref().and_then(|cdn| Some((cdn, cdn.distribution.as_deref()?))) else {
-            return Ok(());
+        let Some(cdn) = &self.location.cdn else { return Ok(()) };
+        let healed = std::mem::take(&mut *self.healed.lock().expect("no holder of this lock panics"));
+        let told = match &cdn.distribution {
+            Some(distribution) => self.have_forgotten(cdn, distribution, &healed).await,
+            None if healed.is_empty() => Ok(()),
+            None => Err(Fault::new(ErrorKind::BadAnswer, "without distribution=ID no CDN can be told")),
         };
-        let told = async { cloudfront::forget_heads(&self.session().await?.shared, cdn, distribution, &self.timeouts).await };
-        told.await.map_err(|fault| self.error("announce", "", fault))
+        told.map_err(|fault| {
+            let mut error = self.error("announce", "", fault);
+            if !healed.is_empty() {
+                // The names of these objects promise that they never change.
+                let all = cloudfront::everything_below(cdn);
+                error.reason.push_str(&format!(
+                    "; what it keeps of the {} damaged objects that were put again it may serve for a year: invalidate {all}",
+                    healed.len()
+                ));
+            }
+            error
+        })
     }
 
     async fn get_tagged(&self, key: &ObjectKey, max_bytes: u64) -> Result<Option<(Vec<u8>, Tag)>, Error> {
@@ -77,7 +98,12 @@ impl WriteStore for S3Store {
             return Ok(Swap::Lost);
         }
         match self.put(key, bytes.clone(), Condition::of(expected, exclusion)).await {
-            Ok(tag) => Ok(Swap::Done(tag_of(tag, &bytes))),
+            Ok(tag) => {
+                if expected.is_some() && cache_control(key) == IMMUTABLE {
+                    self.healed.lock().expect("no holder of this lock panics").push(key.clone());
+                }
+                Ok(Swap::Done(tag_of(tag, &bytes)))
+            }
             Err(Fault { meaning: Meaning::Precondition | Meaning::Kind(ErrorKind::NotFound), .. }) => Ok(Swap::Lost),
             Err(fault) => Err(self.error("swap", key.as_str(), fault)),
         }
@@ -91,26 +117,34 @@ enum Created {
 }
 
 impl S3Store {
+    async fn have_forgotten(&self, cdn: &Cdn, distribution: &str, healed: &[ObjectKey]) -> Result<(), Fault> {
+        cloudfront::forget(&self.session().await?.shared, cdn, distribution, healed, &self.timeouts).await
+    }
+
     async fn create(&self, key: &ObjectKey, bytes: &Bytes) -> Result<Created, Fault> {
         let exclusion = *self.exclusion.get_or_try_init(|| self.probe()).await?;
-        if exclusion == Exclusion::None
-            && let Some(there) = self.length(key).await?
-        {
-            return Ok(Created::Before { bytes: there });
+        // A run that goes on where another was cut off finds one object after the other: a question costs less than a body.
+        if exclusion == Exclusion::None || self.finds_objects.load(Ordering::Relaxed) {
+            if let Some(there) = self.length(key, self.absence_for_writers()).await? {
+                return Ok(Created::Before { bytes: there });
+            }
+            self.finds_objects.store(false, Ordering::Relaxed);
         }
         match self.put(key, bytes.clone(), Condition::of(None, exclusion)).await {
             Ok(_) => Ok(Created::Now),
             Err(Fault { meaning: Meaning::Precondition, .. }) => {
+                self.finds_objects.store(true, Ordering::Relaxed);
+                // It is there: a refusal is one.
                 let gone = || Fault::new(ErrorKind::Unavailable { retry_after: None }, "the object was there and is gone");
-                Ok(Created::Before { bytes: self.length(key).await?.ok_or_else(gone)? })
+                Ok(Created::Before { bytes: self.length(key, Absence::OnlySaid).await?.ok_or_else(gone)? })
             }
             Err(fault) => Err(fault),
         }
     }
 
     /// The length of an object; `None` when there is none.
-    async fn length(&self, key: &ObjectKey) -> Result<Option<u64>, Fault> {
-        let found = self.head(key, self.absence_for_writers()).await?;
+    async fn length(&self, key: &ObjectKey, absence: Absence) -> Result<Option<u64>, Fault> {
+        let found = self.head(key, absence).await?;
         Ok(found.and_then(|found| u64::try_from(found.content_length()?).ok()))
     }
 

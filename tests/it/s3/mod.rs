@@ -5,6 +5,7 @@ pub(crate) mod server;
 
 mod forms;
 mod money;
+mod policies;
 mod refusals;
 
 use server::S3Server;

@@ -69,6 +69,8 @@ fn who_accepts_the_cost_pays_no_more_than_a_tenth_above_it() {
     let summary = restore(&bucket, &world, &pin, &["--accept-cost"]).summary();
     tree::assert_same(&world.path("data"), &world.target());
     assert_eq!((paid_for(&bucket, before), cost_of(&summary, 0)), (9, 759));
+    let metadata = summary["sources"][0]["metadata_micro_usd"].as_u64().unwrap();
+    assert!((1..=10).contains(&metadata), "a few requests of a few hundred bytes: {summary}");
 
     // What was torn is paid for as well: with every second answer broken off, the tenth is used up.
     fs::remove_dir_all(world.target()).unwrap();
@@ -89,6 +91,9 @@ fn at_the_cap_everything_verified_is_kept_and_more_money_goes_on_there() {
     assert!(error["hints"][0].as_str().unwrap().contains("greater --max-cost"), "{error}");
     let first = paid_for(&bucket, before);
     assert!((2..=6).contains(&first), "{first} of 8 chunks and a list fit into the cap");
+    let error = restore(&bucket, &world, &pin, &[]).json_error(12);
+    let left = format!("in {} requests", 9 - first + 1);
+    assert!(error["details"][0].as_str().unwrap().contains(&left), "what is kept is not estimated again, but for the list: {error}");
     let before = asked(&bucket);
     let summary = restore(&bucket, &world, &pin, &["--max-cost", "0.01"]).summary();
     tree::assert_same(&world.path("data"), &world.target());

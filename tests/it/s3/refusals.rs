@@ -1,6 +1,9 @@
 //! What a bucket refuses, and what the user reads then: code, text, hint, and nothing lost.
 
-use std::fs;
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 
@@ -75,7 +78,10 @@ fn a_bucket_that_refuses_does_not_hold_up_other_sources() {
     for (status, code) in [(400, "ExpiredToken"), (403, "AccessDenied"), (503, "SlowDown"), (404, "NoSuchBucket")] {
         bucket.server.set_faults(move |_| Some(Fault::Answer(status, code)));
         let both = world.restore_from(&bucket.url(""), &pin).arg("--from").arg(world.store());
+        let begin = Instant::now();
         signed_by(READER, both).summary();
+        // A few seconds for the roots and heads that it may have, then the transfer begins.
+        assert!(begin.elapsed() < Duration::from_secs(20), "{code}: {:?}", begin.elapsed());
         tree::assert_same(&world.path("data"), &world.target());
         fs::remove_dir_all(world.target()).unwrap();
     }

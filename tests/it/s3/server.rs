@@ -18,6 +18,8 @@ use axum::{
 pub(crate) const OWNER: &str = "OWNERKEY";
 /// Access key of somebody who may read the bucket, but not list it.
 pub(crate) const READER: &str = "READERKEY";
+/// The owner's account.
+pub(crate) const ACCOUNT: &str = "111122223333";
 /// The name of the bucket.
 pub(crate) const BUCKET: &str = "bucket";
 
@@ -227,6 +229,9 @@ impl Bucket {
             let mut elsewhere = error(301, "PermanentRedirect");
             elsewhere.headers_mut().insert("x-amz-bucket-region", self.region.parse().unwrap());
             return Err(Box::new(elsewhere));
+        }
+        if request.header("x-amz-expected-bucket-owner").is_some_and(|account| account != ACCOUNT) {
+            return refuse(403, "AccessDenied");
         }
         let pays = request.header("x-amz-request-payer") == Some("requester");
         if self.requester_pays && caller == Caller::Reader && !pays { refuse(403, "AccessDenied") } else { Ok(caller) }
