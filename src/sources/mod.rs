@@ -132,14 +132,16 @@ impl Sources {
     /// [`Exhausted`] when every source lacks it, cannot read it or delivered it wrongly twice, when none delivered anything for `max_wait`, or
     /// when only sources are left that cost more than was agreed.
     pub async fn fetch(&self, want: &Want, attempts: &mut Attempts, body: &mut Vec<u8>) -> Result<Origin, Exhausted> {
-        let (mut pauses, mut begun) = (self.pauses(), Instant::now());
+        let (mut pauses, mut patience, mut begun) = (self.pauses(), self.pauses(), Instant::now());
         loop {
             loop {
                 let room = self.keep_pace(want, &mut begun).await;
-                let turn = self.front.turn(self.may_ask(want, attempts));
+                let may_ask = self.may_ask(want, attempts);
                 // Who is left of this round may be busy for longer than it takes those who failed to be well again.
-                let patience = if attempts.was_asked(self.askable(want, attempts)) { pauses.next() } else { None };
-                let Ok(slot) = tokio::time::timeout(patience.unwrap_or(Duration::MAX), turn).await else {
+                let is_late = !may_ask.is_empty() && attempts.was_asked(self.askable(want, attempts));
+                let longest = if is_late { patience.next().unwrap_or(self.settings.longest_pause) } else { Duration::MAX };
+                let Ok(slot) = tokio::time::timeout(longest, self.front.turn(may_ask)).await else {
+                    self.check_hope(want, attempts, begun)?;
                     attempts.begin_round();
                     continue;
                 };

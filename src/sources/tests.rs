@@ -44,6 +44,11 @@ fn as_one(stores: Vec<DynReadStore>) -> (Arc<Sources>, Arc<Recorder>) {
     (Arc::new(Sources::new(stores, settings, Arc::clone(&recorder) as Arc<dyn Progress>)), recorder)
 }
 
+/// How often a chunk was asked for; who lacks one is also asked, once, in which form it holds them.
+fn chunks_asked(store: &RecordStore<MemoryStore>) -> usize {
+    store.calls().iter().filter(|call| call.key.as_ref().is_some_and(|key| key::form_of(key).is_some())).count()
+}
+
 const CONTENT: &[u8] = b"the bytes of a chunk";
 
 // HM-01
@@ -85,7 +90,7 @@ async fn an_object_that_no_source_has_is_missing_when_each_has_said_so() {
     let (one, other) = (Arc::new(RecordStore::new(memory("one", &[]))), Arc::new(RecordStore::new(memory("other", &[]))));
     let (sources, _) = as_one(vec![Arc::clone(&one) as DynReadStore, Arc::clone(&other) as DynReadStore]);
     assert!(matches!(sources.chunk(row, CONTENT.len() as u32).await, Err(Exhausted::Missing { .. })));
-    assert_eq!((one.calls().len(), other.calls().len()), (1, 1));
+    assert_eq!((chunks_asked(&one), chunks_asked(&other)), (1, 1));
 }
 
 /// A store behind a cache that remembers "absent" for 15 s.
@@ -122,7 +127,7 @@ async fn a_cache_that_remembers_an_old_absence_is_asked_again_when_it_has_forgot
     let (sources, _) = as_one(vec![Arc::new(Cached(Arc::clone(&cached))), Arc::clone(&other) as DynReadStore]);
     assert_eq!(sources.chunk(row, CONTENT.len() as u32).await.unwrap(), CONTENT);
     assert!((15..16).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
-    assert_eq!((cached.calls().len(), other.calls().len()), (2, 1));
+    assert_eq!((chunks_asked(&cached), chunks_asked(&other)), (2, 1));
 }
 
 // NW-08
@@ -133,7 +138,7 @@ async fn an_absence_that_lasts_is_believed_the_second_time() {
     let cached = Arc::new(RecordStore::new(memory("cached", &[])));
     let (sources, _) = as_one(vec![Arc::new(Cached(Arc::clone(&cached)))]);
     assert!(matches!(sources.chunk(row, CONTENT.len() as u32).await, Err(Exhausted::Missing { .. })));
-    assert_eq!((cached.calls().len(), begin.elapsed().as_secs()), (2, 15));
+    assert_eq!((chunks_asked(&cached), begin.elapsed().as_secs()), (2, 15));
 }
 
 // HM-05, NW-02
@@ -184,7 +189,7 @@ async fn the_second_source_may_fail_and_the_first_deliver_after_all() {
     let (sources, _) = as_one(vec![Arc::new(slow), Arc::clone(&lacks) as DynReadStore]);
     let begin = Instant::now();
     assert_eq!(sources.chunk(row, CONTENT.len() as u32).await.unwrap(), CONTENT);
-    assert_eq!((begin.elapsed().as_secs(), lacks.calls().len()), (20, 1));
+    assert_eq!((begin.elapsed().as_secs(), chunks_asked(&lacks)), (20, 1));
 }
 
 // HM-05: a line that is slow for all is not asked for everything twice
