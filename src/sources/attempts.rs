@@ -18,6 +18,7 @@ const BAD_ANSWERS_WAITED_FOR: u32 = 5;
 #[derive(Debug, Default)]
 pub struct Attempts {
     by_source: BTreeMap<usize, Tries>,
+    pause: Duration,
     total: u64,
 }
 
@@ -138,6 +139,15 @@ impl Attempts {
         self.by_source.entry(source).or_default().unreadable += 1;
     }
 
+    pub(super) fn wait_for(&mut self, asked_for: Option<Duration>) {
+        self.pause = self.pause.max(asked_for.unwrap_or_default());
+    }
+
+    /// The pause before the next round for whoever has one source only: the engine's own, or what that source asked for if it is longer.
+    pub(super) fn at_least(&self, pause: Duration) -> Duration {
+        self.pause.max(pause)
+    }
+
     pub(super) fn bad_answer(&mut self, source: usize) {
         self.by_source.entry(source).or_default().bad_answers += 1;
     }
@@ -162,6 +172,7 @@ impl Attempts {
     }
 
     pub(super) fn begin_round(&mut self) {
+        self.pause = Duration::ZERO;
         for tries in self.by_source.values_mut() {
             tries.asked_this_round = false;
         }

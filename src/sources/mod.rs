@@ -155,7 +155,11 @@ impl Sources {
             self.check_hope(want, attempts, begun)?;
             match attempts.all_wait_until(self.askable(want, attempts)) {
                 Some(time) => tokio::time::sleep_until(time).await,
-                None => tokio::time::sleep(pauses.next().unwrap_or(self.settings.longest_pause)).await,
+                None => {
+                    let pause = pauses.next().unwrap_or(self.settings.longest_pause);
+                    let is_alone = self.askable(want, attempts).nth(1).is_none();
+                    tokio::time::sleep(if is_alone { attempts.at_least(pause) } else { pause }).await;
+                }
             }
             attempts.begin_round();
         }
@@ -267,8 +271,8 @@ impl Sources {
             ErrorKind::BadAnswer => attempts.bad_answer(index),
             ErrorKind::Io => attempts.unreadable(index),
             ErrorKind::TooSlow => self.bear_slowness(index),
-            // How long it wants to be left alone the desk knows.
-            ErrorKind::Unavailable { .. } | ErrorKind::Interrupted | ErrorKind::Unreachable | ErrorKind::Conflict | ErrorKind::NoSpace => {}
+            ErrorKind::Unavailable { retry_after } => attempts.wait_for(retry_after),
+            ErrorKind::Interrupted | ErrorKind::Unreachable | ErrorKind::Conflict | ErrorKind::NoSpace => {}
         }
         self.report_failure(index, &error.one_line());
     }
