@@ -14,6 +14,7 @@ use crate::{
     programs::{assert_diff_finds_nothing, shell},
     rocks_db,
     servers::{
+        cable::Cable,
         cdn::Cdn,
         ceph::{Ceph, OWNER, READER, STRANGER},
         moto::Moto,
@@ -218,6 +219,21 @@ fn a_cache_or_a_gateway_that_dies_costs_time_and_no_byte() {
     assert!(restore.is_running());
     let summary = restore.finish();
     assert!(summary["sources"][1]["errors"].as_u64() > Some(0) && bytes_of(&summary, 0) > 0, "{summary}");
+    scene.check_restored();
+}
+
+// NW-02
+#[test]
+fn a_path_that_is_cut_in_the_middle_costs_time_and_no_byte() {
+    let scene = Scene::published("cut");
+    let cable = Cable::to(Ceph::shared().s3.endpoint());
+    let (paid, cdn) = (scene.paid.at(&cable.endpoint()).store(), scene.cdn.url());
+    let mut restore = Restore::under_way(scene.restore(&[&paid, &cdn]).args(SLOWLY).args(["--use-paid", "together"]));
+    cable.cut();
+    assert!(restore.is_running());
+    let summary = restore.finish();
+    assert!(summary["sources"][0]["errors"].as_u64() > Some(0), "{summary}");
+    assert!(bytes_of(&summary, 1) > 0 && summary["sources"][1]["errors"] == 0, "{summary}");
     scene.check_restored();
 }
 

@@ -13,10 +13,10 @@ pub(crate) struct Peak {
     pub(crate) files: u64,
 }
 
-/// What a process takes now; `None` when it is gone.
+/// What a process takes now, of memory what it took at most so far; `None` when it is gone.
 pub(crate) fn of_process(pid: u32) -> Option<Peak> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let memory_kib = line.trim().trim_end_matches(" kB").parse().ok()?;
     Some(Peak { memory_kib, files: fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count() as u64 })
 }

@@ -18,7 +18,7 @@ use tokio::runtime::Runtime;
 /// Ways in which unsynced changes are lost, beside chance.
 const WAYS: [Unsynced; 5] = [Unsynced::Lost, Unsynced::Kept, Unsynced::OnlyNames, Unsynced::NamesAndLengths, Unsynced::OnlyContent];
 /// How often chance decides at each operation, when every way is looked at.
-const CHANCES: u64 = 4;
+const CHANCES: u64 = 2;
 
 /// What a power cut left of a disk.
 struct Cut {

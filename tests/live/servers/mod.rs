@@ -1,5 +1,6 @@
 //! Real servers on loopback. Each ends with the test, or with the run of tests, that started it.
 
+pub(crate) mod cable;
 pub(crate) mod cdn;
 pub(crate) mod ceph;
 pub(crate) mod moto;
