@@ -176,7 +176,7 @@ fn print(cycle: u64, sample: &Sample) {
 // CR-01
 #[test]
 fn nothing_grows_in_many_cycles_of_change_publish_kill_and_update() {
-    let cycles = std::env::var("QSYNC_TEST_CYCLES").map_or(6, |cycles| cycles.parse().unwrap());
+    let cycles = std::env::var("QSYNC_TEST_CYCLES").map_or(15, |cycles| cycles.parse().unwrap());
     assert!(cycles >= 3);
     let mut run = Run::begin();
     let mut samples = Vec::new();
