@@ -43,16 +43,6 @@ enum Found {
     },
 }
 
-/// What a store says is under the name of an object, by its length.
-enum Told {
-    Nothing,
-    There,
-    Wrong {
-        /// In words.
-        what: String,
-    },
-}
-
 /// Refuses a store of another repository, and one that holds chunks in other forms than it is asked to.
 ///
 /// # Errors
@@ -119,11 +109,12 @@ impl Destination {
         bytes: u64,
         fetch: impl Future<Output = Result<Vec<u8>, Error>> + Send,
     ) -> Result<(), Error> {
-        let found = match self.told(object, bytes).await? {
-            Some(Told::There) => return Ok(()),
-            Some(Told::Nothing) => Found::Nothing,
-            Some(Told::Wrong { what }) => Found::Wrong { what },
-            None => self.find(object, hash, bytes).await?,
+        let told = if self.rehash { Stat::Unsaid } else { self.store.stat(object).await? };
+        let found = match told {
+            Stat::There { bytes: there } if there == bytes => return Ok(()),
+            Stat::There { bytes: there } => Found::Wrong { what: format!("it has {there} bytes, not {bytes}") },
+            Stat::Absent => Found::Nothing,
+            Stat::Unsaid => self.find(object, hash, bytes).await?,
         };
         match (found, self.dry_run) {
             (Found::Wrong { what }, _) if !self.rehash => return Err(self.damaged(object, what)),
@@ -165,19 +156,6 @@ impl Destination {
             self.count(object, bytes);
         }
         Ok(())
-    }
-
-    /// What the store says of an object that need not be read.
-    async fn told(&self, object: &ObjectKey, bytes: u64) -> Result<Option<Told>, Error> {
-        if self.rehash {
-            return Ok(None);
-        }
-        Ok(match self.store.stat(object).await? {
-            Stat::Unsaid => None,
-            Stat::Absent => Some(Told::Nothing),
-            Stat::There { bytes: there } if there == bytes => Some(Told::There),
-            Stat::There { bytes: there } => Some(Told::Wrong { what: format!("it has {there} bytes, not {bytes}") }),
-        })
     }
 
     /// What the store has under a name.

@@ -84,9 +84,6 @@ impl Session {
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .force_path_style(location.path_style)
             .interceptor(payer.clone());
-        if let Some(owner) = &location.owner {
-            config = config.interceptor(ExpectedOwner(owner.clone()));
-        }
         if let Some(endpoint) = &location.endpoint {
             // Servers that are not AWS may refuse checksums that they do not know; the signature covers the body's SHA-256 all the same.
             config = config.endpoint_url(endpoint.as_str()).request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
@@ -130,18 +127,20 @@ fn regions(location: &S3Location, region: Option<&str>) -> RegionProviderChain {
         .or_else(Region::new(FIRST_GUESS))
 }
 
-/// Says in every request that its sender pays for it, where the user agreed to, and counts the answers that say so too.
+/// Says in every request that its sender pays for it, where the user agreed to, and counts the answers that say so too; and whose bucket it
+/// must be, where the user names the owner, so that one that somebody else has by now is neither written to nor read.
 ///
 /// On every call and in one place: some have no such setting of their own, and one call without it is refused.
 #[derive(Clone, Debug)]
 pub(super) struct Payer {
     agreed: bool,
+    expected_owner: Option<String>,
     charged: Arc<AtomicU64>,
 }
 
 impl Payer {
-    pub(super) fn new(agreed: bool) -> Self {
-        Self { agreed, charged: Arc::default() }
+    pub(super) fn new(location: &S3Location) -> Self {
+        Self { agreed: location.requester_pays, expected_owner: location.owner.clone(), charged: Arc::default() }
     }
 
     /// Answers that said that the sender was charged.
@@ -163,6 +162,9 @@ impl Intercept for Payer {
     ) -> Result<(), BoxError> {
         if self.agreed {
             context.request_mut().headers_mut().insert("x-amz-request-payer", "requester");
+        }
+        if let Some(owner) = &self.expected_owner {
+            context.request_mut().headers_mut().insert("x-amz-expected-bucket-owner", owner.clone());
         }
         Ok(())
     }
@@ -190,26 +192,6 @@ impl Intercept for Payer {
         if context.response().headers().contains_key("x-amz-request-charged") {
             self.charged.fetch_add(1, Ordering::Relaxed);
         }
-        Ok(())
-    }
-}
-
-/// Says in every request whose bucket it must be, so that one that somebody else has by now is neither written to nor read.
-#[derive(Clone, Debug)]
-struct ExpectedOwner(String);
-
-impl Intercept for ExpectedOwner {
-    fn name(&self) -> &'static str {
-        "ExpectedOwner"
-    }
-
-    fn modify_before_signing(
-        &self,
-        context: &mut BeforeTransmitInterceptorContextMut<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        context.request_mut().headers_mut().insert("x-amz-expected-bucket-owner", self.0.clone());
         Ok(())
     }
 }

@@ -101,7 +101,7 @@ impl S3Store {
             return Err(Error::new(ErrorKind::Credentials(CredentialFault::Missing), &name, "open", "", reason));
         }
         Ok(Self {
-            payer: Payer::new(location.requester_pays),
+            payer: Payer::new(location),
             whereabouts: StdMutex::new(Whereabouts { region: location.region.clone(), is_sure: false }),
             location: location.clone(),
             name,
