@@ -2,6 +2,7 @@
 //!
 //! Pure: no files, no clock, no network. `docs/format.md` describes the same for people.
 
+pub mod car;
 pub mod chunk;
 pub mod file_hash;
 pub mod frame;
@@ -17,4 +18,5 @@ pub mod row;
 pub mod shape;
 pub mod store_info;
 pub mod tar;
+pub mod unixfs;
 pub mod zeros;

@@ -3,6 +3,7 @@
 
 mod channel;
 mod chunk_size;
+mod cid;
 mod credential_fault;
 mod form;
 mod hash;
@@ -14,6 +15,7 @@ mod when;
 pub use bytesize::ByteSize;
 pub use channel::{ChannelName, InvalidChannelName};
 pub use chunk_size::{ChunkSize, InvalidChunkSize};
+pub use cid::{Cid, Codec, InvalidCid};
 pub use credential_fault::CredentialFault;
 pub use form::{Form, Forms, InvalidForms};
 pub use hash::{Hash, InvalidHash};
