@@ -23,10 +23,17 @@ struct Sample {
 }
 
 fn sample() -> Sample {
-    let noise = |seed: u32, bytes: usize| (0..bytes as u32).map(|i| (i.wrapping_mul(2_654_435_761).wrapping_add(seed) >> 24) as u8).collect();
+    let noise =
+        |seed: u32, bytes: usize| (0..bytes as u32).map(|i| (i.wrapping_mul(2_654_435_761).wrapping_add(seed) >> 24) as u8).collect();
     let mut holes: Vec<u8> = noise(3, 3 * CHUNK);
     holes[CHUNK..2 * CHUNK].fill(0);
-    let files = [("a/empty", Vec::new()), ("a/holes", holes), ("a/small", b"abc".to_vec()), ("long", noise(1, 3 * CHUNK + 700)), ("z", vec![0; 600])];
+    let files = [
+        ("a/empty", Vec::new()),
+        ("a/holes", holes),
+        ("a/small", b"abc".to_vec()),
+        ("long", noise(1, 3 * CHUNK + 700)),
+        ("z", vec![0; 600]),
+    ];
     let files: Vec<(String, Vec<u8>)> = files.into_iter().map(|(path, data)| (path.to_owned(), data)).collect();
     let (mut stored, mut encoder, mut sums) = (BTreeMap::new(), Encoder::new(1).unwrap(), RowSums::default());
     let mut row = |chunk: &[u8]| {

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::Command,
     sync::LazyLock,
 };
 
@@ -16,7 +16,9 @@ use crate::{programs::succeed, support::command::text};
 pub(crate) struct Kubo {
     running: Option<Running>,
     options: Vec<(&'static str, String)>,
-    repository: TempDir,
+    repository: PathBuf,
+    // Removed with it, where the script does not do that.
+    folder: Option<TempDir>,
     rpc: String,
     gateway: String,
 }
@@ -45,14 +47,18 @@ impl Kubo {
 
     /// The node that all tests share that do no more than add to it and take that away again; the first to ask starts it.
     pub(crate) fn shared() -> &'static Self {
-        static KUBO: LazyLock<Kubo> = LazyLock::new(Kubo::start);
+        static KUBO: LazyLock<Kubo> = LazyLock::new(|| Kubo::start_in(None, vec![]));
         &KUBO
     }
 
     /// A node with options of `servers/kubo.sh`.
     pub(crate) fn with(options: Vec<(&'static str, String)>) -> Self {
-        let repository = tempfile::tempdir().unwrap();
-        let mut kubo = Self { running: None, options, repository, rpc: String::new(), gateway: String::new() };
+        Self::start_in(Some(tempfile::tempdir().unwrap()), options)
+    }
+
+    fn start_in(folder: Option<TempDir>, options: Vec<(&'static str, String)>) -> Self {
+        let (repository, rpc, gateway) = Default::default();
+        let mut kubo = Self { running: None, options, repository, folder, rpc, gateway };
         kubo.start_again();
         kubo
     }
@@ -69,18 +75,13 @@ impl Kubo {
 
     /// Its repository.
     pub(crate) fn repository(&self) -> &Path {
-        self.repository.path()
+        &self.repository
     }
 
     /// Runs `ipfs`, which asks this node; it must succeed.
     #[track_caller]
     pub(crate) fn ipfs<A: AsRef<std::ffi::OsStr>>(&self, arguments: &[A]) -> String {
         text(&succeed(self.command(arguments)).stdout).trim_end().to_owned()
-    }
-
-    /// Runs `ipfs`, however that ends.
-    pub(crate) fn try_ipfs<A: AsRef<std::ffi::OsStr>>(&self, arguments: &[A]) -> Output {
-        self.command(arguments).output().unwrap()
     }
 
     /// The command `ipfs` with arguments, to be run beside this node.
@@ -103,19 +104,14 @@ impl Kubo {
         }
     }
 
-    /// Sends it a signal, such as one that stops it for a while.
-    pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(self.running.as_ref().unwrap().node, signal).unwrap();
-    }
-
     /// Starts it again after [`Self::kill`], with the same addresses and blocks.
     pub(crate) fn start_again(&mut self) {
         let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/live/servers/kubo.sh"));
-        command.arg(self.repository.path()).envs(self.options.iter().cloned());
+        command.args(self.folder.as_ref().map(TempDir::path)).envs(self.options.iter().cloned());
         let script = Companion::start(command);
         let said: Vec<_> = script.line.split(' ').map(str::to_owned).collect();
         let node = Pid::from_raw(said[2].parse().unwrap()).unwrap();
-        (self.rpc, self.gateway) = (said[0].clone(), said[1].clone());
+        (self.rpc, self.gateway, self.repository) = (said[0].clone(), said[1].clone(), said[3].clone().into());
         self.running = Some(Running { script, node });
     }
 
