@@ -13,6 +13,7 @@ mod env;
 mod exit;
 mod first_contact;
 mod logging;
+mod nodes;
 mod output;
 mod owner;
 mod progress;

@@ -8,7 +8,7 @@ use url::{Host, Url};
 use crate::types::Forms;
 
 /// Where the RPC of a node is: `ipfs+http://host:port` or `ipfs+https://host:port`, and what is to be made there
-/// (`?forms=zstd,raw`, `?tree=false`).
+/// (`?forms=zstd,raw`, `?tree=false`, `?ipns=KEY`).
 ///
 /// Shown without what is to be made.
 #[derive(Clone, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct KuboUrl {
     pub forms: Option<Forms>,
     /// Whether the plain directory is wanted.
     pub tree: bool,
+    /// The key of the node whose name is to point to the newest snapshot.
+    pub ipns: Option<String>,
 }
 
 /// Text that names no node. The text itself is not repeated: it may hold a password.
@@ -40,7 +42,7 @@ pub enum InvalidKuboUrl {
     #[error("user name and password do not belong in the address of a node: set QSYNC_IPFS_AUTH=basic:USER:PASSWORD")]
     Secret,
     /// An unknown setting.
-    #[error("unknown setting {0} in the address of a node (known: forms, tree)")]
+    #[error("unknown setting {0} in the address of a node (known: forms, ipns, tree)")]
     UnknownSetting(String),
     /// A setting without meaning.
     #[error("setting {name} in the address of a node: {reason}")]
@@ -74,6 +76,8 @@ impl KuboUrl {
         for (name, value) in given.query_pairs() {
             match name.as_ref() {
                 "forms" => self.forms = Some(value.parse().map_err(|e| bad("forms", &e))?),
+                "ipns" if value.is_empty() => return Err(bad("ipns", &"expected the name of a key of the node")),
+                "ipns" => self.ipns = Some(value.into_owned()),
                 "tree" => self.tree = value.parse().map_err(|_| bad("tree", &"expected true or false"))?,
                 _ => return Err(InvalidKuboUrl::UnknownSetting(name.into_owned())),
             }
@@ -119,7 +123,7 @@ impl FromStr for KuboUrl {
         base.set_query(None);
         let port = given.port_or_known_default().ok_or(InvalidKuboUrl::NoPort)?;
         let shown = format!("ipfs+{}://{}:{port}", given.scheme(), given.host_str().unwrap_or_default());
-        let mut url = Self { base, shown, forms: None, tree: true };
+        let mut url = Self { base, shown, forms: None, tree: true, ipns: None };
         url.read_settings(&given)?;
         Ok(url)
     }

@@ -35,6 +35,20 @@ impl Batch {
         std::mem::replace(self, next)
     }
 
+    /// Takes out what is more than a batch may have.
+    pub(super) fn split(&mut self) -> Self {
+        let mut more = Self::default();
+        let (mut bytes, mut count) = (0, 0);
+        while count < self.pieces.len() && count < MAX_PIECES && bytes < MAX_BYTES {
+            bytes += self.pieces[count].bytes();
+            count += 1;
+        }
+        more.pieces = self.pieces.split_off(count);
+        more.bytes = self.bytes - bytes;
+        self.bytes = bytes;
+        more
+    }
+
     /// A directory that names every block: as long as the node's own tree of files names it, its garbage collection leaves them alone. It
     /// depends on nothing but the blocks' names, so a later run finds out that the node has them.
     pub(super) fn guard(&self) -> Block {

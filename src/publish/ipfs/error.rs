@@ -18,6 +18,9 @@ pub enum Error {
     /// The data directory.
     #[error(transparent)]
     Disk(#[from] disk::Error),
+    /// The head that names it.
+    #[error(transparent)]
+    Head(Box<crate::publish::Error>),
     /// A manifest that an earlier head names.
     #[error(transparent)]
     Catalog(#[from] catalog::Error),
