@@ -65,6 +65,9 @@ impl Kubo {
 fn client(url: &KuboUrl, auth: Option<Auth>) -> Result<Client, reqwest::Error> {
     let mut headers = header::HeaderMap::new();
     headers.insert(header::ACCEPT_ENCODING, header::HeaderValue::from_static("identity"));
+    // What went wrong late is told in a trailer, which whatever stands between may drop unless it is asked for (RFC 9110 6.5.1).
+    headers.insert(header::TE, header::HeaderValue::from_static("trailers"));
+    headers.insert(header::CONNECTION, header::HeaderValue::from_static("te"));
     headers.extend(auth.map(|auth| (header::AUTHORIZATION, auth.header())));
     let builder = Client::builder()
         .http1_only()

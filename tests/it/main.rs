@@ -15,6 +15,7 @@ mod faults_doc;
 mod first_contact;
 mod json;
 mod kill;
+mod kubo_rpc;
 mod layering;
 mod mirror;
 mod power_cut;

@@ -7,6 +7,7 @@
 mod differential;
 mod disk_image;
 mod injected;
+mod kubo_rpc;
 mod long_run;
 mod many_files;
 mod outages;
