@@ -29,7 +29,7 @@ mod state_tests;
 mod store_tests;
 
 pub use advance::{StoreHead, read_head, write_head};
-pub use channels::{list_channels, nearest, update_index};
+pub use channels::{index_on_ipfs, list_channels, nearest, update_index};
 pub use error::{Error, ObjectTrouble};
 pub use init::{Initialised, init, init_key_store};
 pub use key_store::key_store;

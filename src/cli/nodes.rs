@@ -50,7 +50,14 @@ pub(crate) async fn open(url: &KuboUrl, chunk_size: ChunkSize) -> Result<Result<
         Err(error) => return Ok(Err(error)),
     };
     let forms = forms(url).ok_or_else(|| Failure::usage("forms=raw and tree=false leave nothing to publish to IPFS"))?;
-    Ok(node.check().await.map(|_| Target { node, forms, ipns: url.ipns.clone() }))
+    let others = |address: &String| !address.contains("/ip4/127.") && !address.contains("/ip6/::1/");
+    let target = |found: kubo::Node| Target {
+        addresses: found.addresses.into_iter().filter(others).collect(),
+        node: node.clone(),
+        forms,
+        ipns: url.ipns.clone(),
+    };
+    Ok(node.check().await.map(target))
 }
 
 /// What is to be made: the archive has the frames, the tree has the raw chunks.

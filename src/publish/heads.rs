@@ -10,6 +10,7 @@ use crate::{
     },
     format::{
         head::{Head, Newest},
+        index::OnIpfs,
         key,
     },
     progress::{Event, Phase, Progress, in_one_line},
@@ -189,11 +190,27 @@ impl Heads {
         for index in targets.alive().iter() {
             let store = &targets.get(index).store;
             if let Err(error) = catalog::update_index(store, self.publisher.chain().repo(), &options.channel).await {
-                let text = format!("{}: the index could not be updated: {}", store.name(), in_one_line(&error));
-                options.progress.event(Event::Warning { text });
+                warn_of_index(options, store, &error);
             }
         }
     }
+}
+
+impl Heads {
+    /// Says in every store's index where the newest snapshot is on IPFS. A hint too.
+    pub(super) async fn index_on_ipfs(&self, options: &Options, targets: &Targets, place: &OnIpfs) {
+        for index in targets.alive().iter() {
+            let store = &targets.get(index).store;
+            if let Err(error) = catalog::index_on_ipfs(store, self.publisher.chain().repo(), &options.channel, place).await {
+                warn_of_index(options, store, &error);
+            }
+        }
+    }
+}
+
+fn warn_of_index(options: &Options, store: &DynWriteStore, error: &catalog::Error) {
+    let text = format!("{}: the index could not be updated: {}", store.name(), in_one_line(error));
+    options.progress.event(Event::Warning { text });
 }
 
 fn lost(options: &Options, store: &DynWriteStore) -> Error {

@@ -31,7 +31,10 @@ use targets::{Targets, Writing};
 
 use crate::{
     catalog::{self, StateDir},
-    format::head::{Head, Ipfs},
+    format::{
+        head::{Head, Ipfs},
+        index::OnIpfs,
+    },
     fs::{Fs, resolve_existing},
     progress::{Event, Progress, Stop},
     store::{self, DynWriteStore},
@@ -110,6 +113,11 @@ impl Ready {
         self.heads.advance(options, &self.targets, &self.chosen.newest).await?;
         self.heads.announce(options, &self.targets).await;
         Ok(())
+    }
+
+    /// Says in the stores' indexes where the snapshot is on IPFS.
+    async fn index_on_ipfs(&self, options: &Arc<Options>, place: &OnIpfs) {
+        self.heads.index_on_ipfs(options, &self.targets, place).await;
     }
 }
 

@@ -198,8 +198,8 @@ fn text(summary: &Summary) -> String {
 
 fn ipfs_lines(ipfs: &publish::ipfs::Summary) -> String {
     let done = format!("  {}: {} blocks, {}", ipfs.node, ipfs.blocks, ByteSize(ipfs.uploaded_bytes));
-    let cids = [("", ipfs.root), ("/archive.tar.zst = ", ipfs.archive), ("/tree = ", ipfs.tree)];
-    let lines = cids.iter().filter_map(|(name, cid)| Some(format!("    {name}ipfs://{}\n", cid.as_ref()?)));
+    let cids = [("root   ", ipfs.root), ("archive", ipfs.archive), ("tree   ", ipfs.tree)];
+    let lines = cids.iter().filter_map(|(name, cid)| Some(format!("    {name}  ipfs://{}\n", cid.as_ref()?)));
     match &ipfs.error {
         Some(error) => format!("{done}; FAILED: {error}\n"),
         None => done + "\n" + &lines.collect::<String>(),

@@ -30,6 +30,7 @@ use super::{Options, Ready};
 use crate::{
     format::{
         head::{Head, Ipfs, Newest},
+        index::OnIpfs,
         ipfs::{Piece, RootParts, root},
         unixfs::Dag,
     },
@@ -48,6 +49,8 @@ const ROUNDS: u32 = 3;
 pub struct Target {
     /// The node.
     pub node: Kubo,
+    /// Where other nodes find it.
+    pub addresses: Vec<String>,
     /// What is made there: the archive of frames, the tree of raw chunks, or both.
     pub forms: Forms,
     /// The key under whose name the newest snapshot can be found (IPNS).
@@ -129,6 +132,9 @@ impl Run<'_> {
         if current.as_ref() != Some(&ipfs) {
             let named = self.ready.name_on_ipfs(self.options, ipfs.clone()).await;
             named.map_err(|error| Error::Head(Box::new(error)))?;
+        }
+        if let Ok(root) = ipfs.root.parse() {
+            self.ready.index_on_ipfs(self.options, &OnIpfs { root, addresses: self.target.addresses.clone() }).await;
         }
         // 5. What nobody needs any more.
         self.clean().await?;
