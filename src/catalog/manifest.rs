@@ -106,7 +106,7 @@ fn judge(fetched: Result<Vec<u8>, store::Error>, hash: Hash) -> Result<Vec<u8>, 
         Err(error) => {
             let trouble = match error.kind {
                 ErrorKind::NotFound => ObjectTrouble::Missing,
-                ErrorKind::TooLarge | ErrorKind::BadAnswer => ObjectTrouble::Wrong,
+                ErrorKind::TooLarge | ErrorKind::BadAnswer | ErrorKind::WrongBytes => ObjectTrouble::Wrong,
                 ErrorKind::Denied
                 | ErrorKind::NoSuchStore
                 | ErrorKind::Credentials(_)

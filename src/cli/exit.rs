@@ -131,7 +131,7 @@ impl Classify for store::Error {
             ErrorKind::NoSuchStore => (Code::NoSuchStore, one("check the name of the bucket, and endpoint=… if it is not of AWS")),
             ErrorKind::Denied => (Code::Denied, denied(&self.store)),
             ErrorKind::Credentials(fault) => (named(fault.code()), one(fault.hint())),
-            ErrorKind::TooLarge | ErrorKind::Conflict => {
+            ErrorKind::TooLarge | ErrorKind::WrongBytes | ErrorKind::Conflict => {
                 (Code::Defect, one("the store is damaged or serves something else: name another with --from"))
             }
             ErrorKind::Interrupted | ErrorKind::TooSlow | ErrorKind::Unreachable | ErrorKind::Unavailable { .. } => {

@@ -264,7 +264,7 @@ impl Sources {
             ErrorKind::NoSuchStore => attempts.missing(index, Duration::ZERO),
             ErrorKind::Credentials(fault) => attempts.refused(index, fault),
             // The size comes from the signed manifest: a longer body cannot be right.
-            ErrorKind::TooLarge => {
+            ErrorKind::TooLarge | ErrorKind::WrongBytes => {
                 attempts.wrong(index);
                 self.strike(index, &error.reason);
             }
