@@ -31,7 +31,7 @@ pub use patience::Timeouts;
 pub use record::{Action, Call, Change, Fault, RecordStore};
 pub use retry::{RetryPolicy, RetryStore};
 pub use s3::{Cdn, S3Location, S3Store};
-pub use url::{InvalidStoreUrl, StoreUrl};
+pub use url::{InvalidStoreUrl, IpfsLocation, StoreUrl};
 
 /// A store that can be read from.
 pub type DynReadStore = Arc<dyn ReadStore>;

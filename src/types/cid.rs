@@ -127,10 +127,8 @@ impl FromStr for Cid {
     type Err = InvalidCid;
 
     fn from_str(text: &str) -> Result<Self, InvalidCid> {
-        let any = AnyCid::try_from(text).map_err(|error| InvalidCid::Malformed {
-            text: text.chars().take(100).collect(),
-            reason: error.to_string(),
-        })?;
+        let any = AnyCid::try_from(text)
+            .map_err(|error| InvalidCid::Malformed { text: text.chars().take(100).collect(), reason: error.to_string() })?;
         any.try_into()
     }
 }
@@ -188,10 +186,7 @@ mod tests {
     fn refuses_what_no_snapshot_has_and_says_what_it_is() {
         let parse = |text: &str| text.parse::<Cid>().unwrap_err();
         assert!(matches!(parse("QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH"), InvalidCid::Version0(_)));
-        assert_eq!(
-            parse("bafybeifx7yeb55armcsxwwitkymga5xf53dxiarykms3ygqic223w5sk3m"),
-            InvalidCid::OtherHash { found: 0x12, bytes: 32 }
-        );
+        assert_eq!(parse("bafybeifx7yeb55armcsxwwitkymga5xf53dxiarykms3ygqic223w5sk3m"), InvalidCid::OtherHash { found: 0x12, bytes: 32 });
         assert_eq!(parse("bafyreigbtj4x7ip5legnfznufuopl4sg4knzc2cof6duas4b3q2fy6swua"), InvalidCid::OtherCodec { found: 0x71 });
         for text in ["", "cat.jpg", "bafkr4i", &"b".repeat(1000)] {
             assert!(matches!(parse(text), InvalidCid::Malformed { .. }), "{text}");

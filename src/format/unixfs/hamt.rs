@@ -49,12 +49,7 @@ fn shard_level(placed: Vec<Placed<'_>>, level: usize, emit: &mut impl FnMut(Bloc
     }
     // As a number: no zeros in front.
     let first = taken.iter().position(|byte| *byte != 0).unwrap_or(taken.len());
-    let data = Data {
-        data: Some(taken[first..].to_vec()),
-        hash_type: Some(MURMUR3),
-        fanout: Some(FANOUT as u64),
-        ..Data::of(Kind::Shard)
-    };
+    let data = Data { data: Some(taken[first..].to_vec()), hash_type: Some(MURMUR3), fanout: Some(FANOUT as u64), ..Data::of(Kind::Shard) };
     let (block, dag_bytes) = node::make(links, &data);
     let dag = Dag { cid: block.cid, dag_bytes, content_bytes: 0 };
     emit(block);

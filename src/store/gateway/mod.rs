@@ -132,9 +132,9 @@ impl Gateway {
             status if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() => {
                 Probed::Nothing { reason: format!("the server answers {status}") }
             }
-            status if self.is_rpc().await => {
-                Probed::Other { what: format!("this is Kubo's RPC, which answers {status}, and not its gateway, which listens on port 8080") }
-            }
+            status if self.is_rpc().await => Probed::Other {
+                what: format!("this is Kubo's RPC, which answers {status}, and not its gateway, which listens on port 8080"),
+            },
             status => Probed::Other { what: format!("no gateway: it answers {status} to what every gateway has") },
         }
     }

@@ -80,7 +80,9 @@ mod tests {
 
     #[test]
     fn who_must_stay_at_the_host_follows_to_no_other() {
-        let judge = |to: &str| check(&Host::parse("a.example").unwrap(), Redirects::SameHost, &["http://a.example/x".parse().unwrap()], &to.parse().unwrap());
+        let judge = |to: &str| {
+            check(&Host::parse("a.example").unwrap(), Redirects::SameHost, &["http://a.example/x".parse().unwrap()], &to.parse().unwrap())
+        };
         assert_eq!(judge("https://a.example/y"), Ok(()));
         assert_eq!(judge("http://bafy.ipfs.a.example/"), Err(Refused::OtherHost("bafy.ipfs.a.example".to_owned())));
     }
