@@ -7,9 +7,12 @@ use super::{Error, ObjectTrouble, OpenChannel, OpenSnapshot, StateDir, fetch_man
 use crate::{
     format::{head::Head, key},
     store::{self, DynReadStore, ErrorKind},
-    trust::{self, Envelope, MAX_NEW_ROOTS, Reason, Refusal, RootChain},
+    trust::{self, Envelope, Reason, Refusal, RootChain},
     types::{ChannelName, Cid, Hash, ObjectKey},
 };
+
+/// The most roots that are read of a snapshot: the first, and as many more as one run goes on by.
+const MAX_ROOTS: u32 = 65;
 
 /// Opens the snapshot that `cid` names; all of `sources` are of that CID. Nothing is remembered of it.
 ///
@@ -25,9 +28,9 @@ pub async fn open_by_cid(
     pin: impl Fn(&ChannelName) -> Option<Hash> + Send + Sync,
 ) -> Result<OpenSnapshot, Error> {
     let envelope = needed(first(sources, &key::snapshot_head(), key::HEAD_MAX_BYTES).await, cid, "head.json")?;
-    let channel = channel_of(&envelope, cid)?;
+    let (channel, root_version) = claims(&envelope, cid)?;
     let refused = |reason| Error::Refused { channel: channel.clone(), source: Box::new(Refusal::alone(reason)) };
-    let inside = roots(sources, cid).await?;
+    let inside = roots(sources, root_version, cid).await?;
     let chain = chain(state, inside, pin(&channel), cid).await?.map_err(refused)?;
     let head = trust::check_head(&chain, &channel, &envelope).map_err(refused)?;
     let snapshot = head.snapshot.to_ref();
@@ -36,24 +39,22 @@ pub async fn open_by_cid(
     Ok(OpenSnapshot { channel, manifest, manifest_json_bytes: snapshot.manifest_json_bytes })
 }
 
-/// The channel that a head says it is of. It is proved with the head.
-fn channel_of(envelope: &[u8], cid: &Cid) -> Result<ChannelName, Error> {
+/// The channel that a head says it is of, and the root that it says its keys are of. Both are proved with the head.
+fn claims(envelope: &[u8], cid: &Cid) -> Result<(ChannelName, u32), Error> {
     let head = Envelope::parse(envelope).and_then(|envelope| envelope.read::<Head>());
-    head.map(|head| head.channel).map_err(|invalid| not_a_snapshot(cid, format!("its head.json cannot be read: {invalid}")))
+    head.map(|head| (head.channel, head.root_version))
+        .map_err(|invalid| not_a_snapshot(cid, format!("its head.json cannot be read: {invalid}")))
 }
 
 fn not_a_snapshot(cid: &Cid, why: impl std::fmt::Display) -> Error {
     Error::NotASnapshot { cid: *cid, why: format!("not a qsync snapshot: {why}") }
 }
 
-/// The envelopes of the roots in the snapshot, oldest first.
-async fn roots(sources: &[DynReadStore], cid: &Cid) -> Result<Vec<Vec<u8>>, Error> {
+/// The envelopes of the roots in the snapshot up to this version, oldest first. No more are asked for than one run ever goes on by.
+async fn roots(sources: &[DynReadStore], newest: u32, cid: &Cid) -> Result<Vec<Vec<u8>>, Error> {
     let mut roots = Vec::new();
-    for version in 1..=u32::try_from(MAX_NEW_ROOTS).unwrap_or(u32::MAX) {
+    for version in 1..=newest.min(MAX_ROOTS) {
         let read = first(sources, &key::root(version), key::ROOT_MAX_BYTES).await;
-        if version > 1 && read.as_ref().is_err_and(|errors| errors.iter().all(|error| error.kind == ErrorKind::NotFound)) {
-            break;
-        }
         roots.push(needed(read, cid, &format!("trust/{version}.json"))?);
     }
     Ok(roots)

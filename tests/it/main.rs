@@ -13,6 +13,7 @@ mod evil_mirror;
 mod evil_network;
 mod faults_doc;
 mod first_contact;
+mod ipfs_restore;
 mod json;
 mod kill;
 mod layering;
