@@ -151,10 +151,14 @@ impl IpfsLocation {
         let (_, rest) = text.split_once("://").unwrap_or_default();
         let (cid, query) = rest.split_once('?').map_or((rest, None), |(cid, query)| (cid, Some(query)));
         let cid = cid.strip_suffix('/').unwrap_or(cid);
-        for (sign, what) in [('/', "a path: it names a whole snapshot"), ('@', "a user"), (':', "a port"), ('#', "a fragment")] {
-            if cid.contains(sign) {
-                return Err(malformed(format!("a CID is not followed or preceded by {what}")));
-            }
+        let signs = [
+            ('/', "no path follows a CID, which names a whole snapshot"),
+            ('@', "a CID has no user"),
+            (':', "a CID has no port"),
+            ('#', "no fragment"),
+        ];
+        if let Some((_, reason)) = signs.into_iter().find(|(sign, _)| cid.contains(*sign)) {
+            return Err(malformed(reason.to_owned()));
         }
         let forms = forms_in(query).map_err(malformed)?;
         let root: Option<Cid> = if cid.is_empty() { None } else { Some(cid.parse()?) };

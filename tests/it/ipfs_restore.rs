@@ -136,7 +136,8 @@ fn one_honest_gateway_is_enough() {
         for evil in [ipfs.blocks.evil_gateway(move |_| answer()), ipfs.with_chunks(answer)] {
             let restored = ipfs.restore(&[&evil, &honest]).summary();
             ipfs.is_restored();
-            assert_eq!(objects(&restored)[0], 0, "{number}: {restored}");
+            // It may have had the list.
+            assert!(objects(&restored)[0] <= 1, "{number}: {restored}");
             fs::remove_dir_all(ipfs.world.target()).unwrap();
         }
     }
@@ -296,7 +297,29 @@ fn bad_words_are_refused_before_anything_is_asked() {
     ] {
         told += &refused(arguments);
     }
-    insta::assert_snapshot!(told);
+    insta::assert_snapshot!(told, @r"
+    error: ipfs:// is not followed by the CID of a snapshot
+    caused by: a CID of version 0 (QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH): snapshots have version 1, with BLAKE3
+    hint: name the root of a snapshot: qsync show says which CID that is
+    error: ipfs:// is not followed by the CID of a snapshot
+    caused by: a CID with hash function 0x12 of 32 bytes: snapshots have BLAKE3 (0x1e) of 32 bytes
+    hint: name the root of a snapshot: qsync show says which CID that is
+    error: bafkr4idldvcavwtb2d2oiqlmoo6lvm3jj6liowr6lxzskmdvcy775e6nju is not a qsync snapshot: it names a single block of content, such as a chunk
+    hint: name the root of a snapshot: qsync show says which CID that is
+    error: not the URL of a store: ipfs://…: no path follows a CID, which names a whole snapshot
+    error: ipns:// names are not restored from: whoever holds the key can point them at anything, also at an older snapshot, and nobody would notice
+    hint: restore the channel from a store: its signed head shows what is newest, and when that is too old
+    hint: or look up what the name stands for now, with ipfs name resolve, and restore that: ipfs://CID
+    error: ipfs+http:// is the RPC of a Kubo node, to publish to, and no source
+    hint: to restore what is on IPFS: --from ipfs://CID --gateway http://127.0.0.1:8080
+    error: neither a channel nor a CID says which snapshot is meant
+    hint: write the channel before the options: CHAIN/PROFILE
+    hint: or name a snapshot on IPFS by its root: --from ipfs://CID
+    error: several CIDs are among the sources, and no channel says which snapshot is meant
+    hint: name one of them, and write ipfs:// without a CID for chunks from anywhere on IPFS
+    error: not the URL of a gateway: relative URL without a base
+    hint: write --gateway http://127.0.0.1:8080
+    ");
 }
 
 #[test]
