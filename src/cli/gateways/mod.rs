@@ -61,6 +61,14 @@ async fn choose(named: &[String], configured: &[String], local: &str, progress: 
     Ok(usable)
 }
 
+/// Refuses what is no URL of a gateway; asks none.
+///
+/// # Errors
+/// When one of them is not.
+pub(crate) fn check(words: &[String]) -> Result<(), Failure> {
+    words.iter().try_for_each(|word| read(word).map(drop))
+}
+
 fn read(word: &str) -> Result<Arc<Gateway>, Failure> {
     // The text is not repeated: it may hold a password.
     let wrong = |why: &str| Failure::usage(format!("not the URL of a gateway: {why}")).hint("write --gateway http://127.0.0.1:8080");
