@@ -1,6 +1,6 @@
 //! The gateways that IPFS is read through: those that the user names, else the one of a node on this machine and those of the configuration.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use clap::Args;
 use futures::future::join_all;
@@ -54,6 +54,8 @@ async fn choose(named: &[String], configured: &[String], local: &str, progress: 
             Probed::Other { what } => others.push(format!("{}: {what}", gateway.name())),
         }
     }
+    let mut known = BTreeSet::new();
+    usable.retain(|gateway: &Arc<Gateway>| known.insert(gateway.name().to_owned()));
     if usable.is_empty() {
         return Err(none(others));
     }

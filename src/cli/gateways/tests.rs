@@ -36,6 +36,7 @@ async fn those_that_are_named_else_the_local_one_and_the_configured_ones() {
     assert_eq!(chosen(&[&one], &[&other], &local).await.unwrap(), [one.as_str()]);
     assert_eq!(chosen(&[], &[&other], &local).await.unwrap(), [local.as_str(), &other]);
     assert_eq!(chosen(&[], &[&other], &nobody()).await.unwrap(), [other.as_str()]);
+    assert_eq!(chosen(&[], &[&local, &other], &local).await.unwrap(), [local.as_str(), &other], "each once");
     // Something else may listen at the usual port of a node.
     assert_eq!(chosen(&[], &[&other], &server("404 Not Found")).await.unwrap(), [other.as_str()]);
     // One that is named and does not answer now may do so later.
@@ -48,11 +49,20 @@ async fn those_that_are_named_else_the_local_one_and_the_configured_ones() {
 async fn without_any_the_next_step_is_said() {
     let none = chosen(&[], &[], &nobody()).await.unwrap_err();
     assert_eq!(none.code, Code::Usage);
-    insta::assert_snapshot!(none.to_text(), @r"");
+    insta::assert_snapshot!(none.to_text(), @r#"
+    error: no gateway to read ipfs:// through: no node answers on this machine, and none is named
+    hint: name one with --gateway URL, or several: http://127.0.0.1:8080 is that of a Kubo node on this machine
+    hint: gateways = ["https://…"] in the configuration names those that are always used
+    "#);
     let rpc = server("405 Method Not Allowed");
     let other = chosen(&[&rpc], &[], &nobody()).await.unwrap_err();
     assert_eq!(other.code, Code::BadAnswer);
-    insta::assert_snapshot!(other.to_text().replace(&rpc, "http://127.0.0.1:5001"), @r"");
+    insta::assert_snapshot!(other.to_text().replace(&rpc, "http://127.0.0.1:5001"), @r#"
+    error: no gateway to read ipfs:// through
+      http://127.0.0.1:5001: this is Kubo's RPC, which answers 405 Method Not Allowed, and not its gateway, which listens on port 8080
+    hint: name one with --gateway URL, or several: http://127.0.0.1:8080 is that of a Kubo node on this machine
+    hint: gateways = ["https://…"] in the configuration names those that are always used
+    "#);
 }
 
 // AW-11

@@ -94,7 +94,7 @@ impl IpfsSource {
         unixfs::read_directory(&block).map_err(|invalid| match invalid {
             unixfs::InvalidNode::Other { found, .. } => self.not_a_snapshot(format_args!("found {found}")),
             other @ (unixfs::InvalidNode::Malformed(_) | unixfs::InvalidNode::Link(_) | unixfs::InvalidNode::Lengths(_)) => {
-                self.not_a_snapshot(format_args!("found {other}"))
+                self.not_a_snapshot(other)
             }
         })
     }

@@ -185,7 +185,15 @@ async fn anything_else_is_no_snapshot_and_is_described() {
         assert_eq!(error.kind, ErrorKind::NoSuchStore, "{error}");
         told += &format!("{}\n", error.reason);
     }
-    insta::assert_snapshot!(told, @r"");
+    insta::assert_snapshot!(told, @r"
+    not a qsync snapshot: found a single block of content
+    not a qsync snapshot: found a file
+    not a qsync snapshot: found an empty directory
+    not a qsync snapshot: found a directory with cat-0.jpg, cat-1.jpg, cat-2.jpg, cat-3.jpg, cat-4.jpg, cat-5.jpg, cat-6.jpg, cat-7.jpg and 2 more
+    not a qsync snapshot: found a directory with a\nb, head.json
+    not a qsync snapshot: found a large directory
+    not a qsync snapshot: not a node of IPFS: cannot encode protocol buffers
+    ");
 }
 
 #[tokio::test]

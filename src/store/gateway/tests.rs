@@ -101,7 +101,12 @@ async fn what_is_not_the_block_is_refused_and_described() {
     let told: Vec<_> = [other, page, wrapped, empty].map(|error| (error.kind, error.reason)).to_vec();
     assert!(told.iter().all(|(kind, _)| *kind == ErrorKind::WrongBytes), "{told:?}");
     let reasons: Vec<_> = told.into_iter().map(|(_, reason)| reason).collect();
-    insta::assert_snapshot!(reasons.join("\n"), @r"");
+    insta::assert_snapshot!(reasons.join("\n"), @r"
+    not the block: 7 bytes, expected b3:ae7530333deb, found b3:cee450a24062
+    not the block: 33 bytes, it looks like a web page
+    not the block: 21 bytes, text/plain; charset=utf-8, which nobody asked for
+    not the block: 0 bytes, expected b3:ae7530333deb, found b3:af1349b9f5f9
+    ");
 }
 
 // HM-20
@@ -163,7 +168,12 @@ async fn a_probe_tells_gateways_from_everything_else() {
         other(|_| answer(200, &[(header::CONTENT_TYPE, "text/html")], b"<title>Log in</title>")).await,
         other(|_| answer(307, &[(header::LOCATION, "https://bafkqaaa.ipfs.example/")], b"")).await,
     ];
-    insta::assert_snapshot!(told.join("\n"), @r"");
+    insta::assert_snapshot!(told.join("\n"), @r"
+    this is Kubo's RPC, which answers 404 Not Found, and not its gateway, which listens on port 8080
+    no gateway: it answers 404 Not Found to what every gateway has
+    no gateway: it answers with something else (text/html) to what every gateway has
+    the server redirects to another host, bafkqaaa.ipfs.example
+    ");
     for status in [429, 502] {
         let busy = Server::start(move |_| answer(status, &[], b"")).await.gateway().probe().await;
         assert!(matches!(busy, Probed::Nothing { .. }), "{busy:?}");
