@@ -65,7 +65,7 @@ pub(super) fn answer(result: Result<Vec<u8>, Error>) -> Answer {
             ErrorKind::Denied => Answer::Denied(error.reason),
             ErrorKind::Credentials(fault) => Answer::Credentials { fault, what: error.reason },
             ErrorKind::NoSuchStore => Answer::NoStore(error.reason),
-            ErrorKind::TooLarge | ErrorKind::BadAnswer | ErrorKind::Conflict => Answer::Unfit(error.reason),
+            ErrorKind::TooLarge | ErrorKind::BadAnswer | ErrorKind::WrongBytes | ErrorKind::Conflict => Answer::Unfit(error.reason),
             ErrorKind::Interrupted
             | ErrorKind::TooSlow
             | ErrorKind::Unreachable

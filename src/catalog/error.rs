@@ -10,7 +10,7 @@ use crate::{
     },
     store,
     trust::{ManifestDefect, Reason, Refusal, RootDefect, SignError},
-    types::{ChannelName, Forms, Hash, When},
+    types::{ChannelName, Cid, Forms, Hash, When},
 };
 
 /// A failure of the catalog. [`Error::code`] is stable (docs/scripting.md).
@@ -77,6 +77,14 @@ pub enum Error {
         trouble: ObjectTrouble,
         /// What each source answered.
         lines: Vec<String>,
+    },
+    /// What a CID names is something else.
+    #[error("{cid} is {why}")]
+    NotASnapshot {
+        /// The CID.
+        cid: Cid,
+        /// Not what, and what it is.
+        why: String,
     },
     /// The manifest is the one that was signed, and not valid.
     #[error("the signed manifest is not valid")]
@@ -181,6 +189,7 @@ impl Error {
             Self::Object { trouble: ObjectTrouble::Missing, .. } => "object-missing",
             Self::Object { trouble: ObjectTrouble::Unreachable, .. } => "network",
             Self::Object { trouble: ObjectTrouble::Wrong, .. } => "object-wrong",
+            Self::NotASnapshot { .. } => "not-a-snapshot",
             Self::Manifest(_) => "manifest-invalid",
             Self::OtherRepo { .. } => "other-repo",
             Self::OtherForms { .. } => "other-forms",
@@ -216,6 +225,7 @@ impl Error {
                 list.iter().map(snapshot_line).collect()
             }
             Self::NeedsNewer { .. }
+            | Self::NotASnapshot { .. }
             | Self::Manifest(_)
             | Self::OtherRepo { .. }
             | Self::OtherForms { .. }
@@ -245,6 +255,7 @@ impl Error {
             Self::AmbiguousSnapshot { .. } => Some("give more digits of the id".to_owned()),
             Self::NeedsNewer { needed, .. } => Some(format!("install qsync {needed} or newer")),
             Self::Object { .. } => Some("add another source, or try again later".to_owned()),
+            Self::NotASnapshot { .. } => Some("qsync list and qsync show say which CID a snapshot has".to_owned()),
             Self::Manifest(defect) if defect.is_of_a_newer_release() => Some("install a newer qsync".to_owned()),
             Self::Manifest(_) => Some("tell the publisher".to_owned()),
             Self::OtherRepo { .. } | Self::AlreadyInUse { .. } => Some("one store holds one repository: use an empty one".to_owned()),

@@ -103,23 +103,25 @@ fn judge(fetched: Result<Vec<u8>, store::Error>, hash: Hash) -> Result<Vec<u8>, 
     match fetched {
         Ok(bytes) if Hash::of(&bytes) == hash => Ok(bytes),
         Ok(bytes) => Err((ObjectTrouble::Wrong, format!("wrong bytes: expected b3:{hash}, found b3:{}", Hash::of(&bytes)))),
-        Err(error) => {
-            let trouble = match error.kind {
-                ErrorKind::NotFound => ObjectTrouble::Missing,
-                ErrorKind::TooLarge | ErrorKind::BadAnswer => ObjectTrouble::Wrong,
-                ErrorKind::Denied
-                | ErrorKind::NoSuchStore
-                | ErrorKind::Credentials(_)
-                | ErrorKind::Interrupted
-                | ErrorKind::TooSlow
-                | ErrorKind::Unreachable
-                | ErrorKind::Unavailable { .. }
-                | ErrorKind::Conflict
-                | ErrorKind::NoSpace
-                | ErrorKind::Io => ObjectTrouble::Unreachable,
-            };
-            Err((trouble, error.reason))
-        }
+        Err(error) => Err((trouble(&error), error.reason)),
+    }
+}
+
+/// What the failure of one source says of the object.
+pub(super) fn trouble(error: &store::Error) -> ObjectTrouble {
+    match error.kind {
+        ErrorKind::NotFound => ObjectTrouble::Missing,
+        ErrorKind::TooLarge | ErrorKind::BadAnswer | ErrorKind::WrongBytes => ObjectTrouble::Wrong,
+        ErrorKind::Denied
+        | ErrorKind::NoSuchStore
+        | ErrorKind::Credentials(_)
+        | ErrorKind::Interrupted
+        | ErrorKind::TooSlow
+        | ErrorKind::Unreachable
+        | ErrorKind::Unavailable { .. }
+        | ErrorKind::Conflict
+        | ErrorKind::NoSpace
+        | ErrorKind::Io => ObjectTrouble::Unreachable,
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod advance;
 mod ask;
+mod by_cid;
 mod channels;
 mod error;
 mod generations;
@@ -29,6 +30,7 @@ mod state_tests;
 mod store_tests;
 
 pub use advance::{StoreHead, read_head, write_head};
+pub use by_cid::open_by_cid;
 pub use channels::{index_on_ipfs, list_channels, nearest, update_index};
 pub use error::{Error, ObjectTrouble};
 pub use init::{Initialised, init, init_key_store};

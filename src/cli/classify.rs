@@ -112,6 +112,12 @@ fn gone(why: &NoSuccessor) -> Vec<String> {
         NoSuccessor::AskedFor => {
             one("leave out what follows @ and add --latest to go on with the newest snapshot, keeping every verified chunk")
         }
+        NoSuccessor::ByCid => {
+            vec![
+                "add another gateway with --gateway and run the same command again: everything verified is kept".to_owned(),
+                MORE_SOURCES.to_owned(),
+            ]
+        }
         NoSuccessor::SameHead => vec![MORE_SOURCES.to_owned(), "tell the publisher, or wait for the next snapshot".to_owned()],
         NoSuccessor::Closed(error) => vec![AGAIN.to_owned()].into_iter().chain(error.classify().1).collect(),
         NoSuccessor::TooMany => one(AGAIN),

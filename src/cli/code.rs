@@ -117,6 +117,8 @@ codes! {
     NoSuchSnapshot = "no-such-snapshot" => NotFound,
     /// Several snapshots begin with these digits.
     AmbiguousSnapshot = "ambiguous-snapshot" => Usage,
+    /// What a CID names is no snapshot.
+    NotASnapshot = "not-a-snapshot" => NotFound,
     /// No source has the channel.
     Absent = "absent" => NotFound,
     /// No source has an object that the snapshot needs.

@@ -11,9 +11,10 @@ use super::{
     config::Config,
     env,
     exit::Failure,
+    gateways::GatewayArgs,
     output::{Format, Output},
     progress::{self, Receiver},
-    stores,
+    stores::{self, OpenSources},
 };
 use crate::{
     catalog::StateDir,
@@ -91,8 +92,28 @@ impl Context {
     ///
     /// # Errors
     /// When there is none, or one of them names nothing or cannot be opened.
-    pub(crate) async fn sources(&self, words: &[String], allowance: &Allowance) -> Result<Vec<DynReadStore>, Failure> {
-        Ok(allowance.watch(stores::open_sources(words, &self.config, &self.fs).await?))
+    pub(crate) async fn sources(
+        &self,
+        words: &[String],
+        gateways: &GatewayArgs,
+        allowance: &Allowance,
+    ) -> Result<Vec<DynReadStore>, Failure> {
+        Ok(self.sources_and_cids(words, gateways, allowance).await?.all)
+    }
+
+    /// The same, with what is on IPFS by its CID.
+    ///
+    /// # Errors
+    /// As [`Context::sources`].
+    pub(crate) async fn sources_and_cids(
+        &self,
+        words: &[String],
+        gateways: &GatewayArgs,
+        allowance: &Allowance,
+    ) -> Result<OpenSources, Failure> {
+        let sources = stores::open_sources(words, gateways, &self.config, &self.fs, &*self.receiver);
+        let sources = self.until_stopped(sources).await?;
+        Ok(OpenSources { all: allowance.watch(sources.all), ..sources })
     }
 
     /// Opens the stores to write to.

@@ -128,10 +128,10 @@ impl Classify for store::Error {
     fn classify(&self) -> (Code, Vec<String>) {
         match self.kind {
             ErrorKind::NotFound => (Code::NotFound, one("check the address of the store and the name of the channel")),
-            ErrorKind::NoSuchStore => (Code::NoSuchStore, one("check the name of the bucket, and endpoint=… if it is not of AWS")),
+            ErrorKind::NoSuchStore => (Code::NoSuchStore, no_such_store(&self.store)),
             ErrorKind::Denied => (Code::Denied, denied(&self.store)),
             ErrorKind::Credentials(fault) => (named(fault.code()), one(fault.hint())),
-            ErrorKind::TooLarge | ErrorKind::Conflict => {
+            ErrorKind::TooLarge | ErrorKind::WrongBytes | ErrorKind::Conflict => {
                 (Code::Defect, one("the store is damaged or serves something else: name another with --from"))
             }
             ErrorKind::Interrupted | ErrorKind::TooSlow | ErrorKind::Unreachable | ErrorKind::Unavailable { .. } => {
@@ -142,6 +142,16 @@ impl Classify for store::Error {
             ErrorKind::Io => (Code::Io, Vec::new()),
         }
     }
+}
+
+/// What to do when there is no store of that name.
+fn no_such_store(store: &str) -> Vec<String> {
+    let is_snapshot = store.starts_with("ipfs://");
+    one(if is_snapshot {
+        "check the CID: qsync show says which a snapshot has"
+    } else {
+        "check the name of the bucket, and endpoint=… if it is not of AWS"
+    })
 }
 
 /// What to do when a store refuses this user.
@@ -180,7 +190,15 @@ pub(super) fn named(name: &str) -> Code {
 
 impl Classify for InvalidStoreUrl {
     fn classify(&self) -> (Code, Vec<String>) {
-        (Code::Usage, Vec::new())
+        let hints = match self {
+            Self::Empty | Self::Unsupported { .. } | Self::Malformed { .. } => Vec::new(),
+            Self::Ipns => vec![
+                "restore the channel from a store: its signed head shows what is newest, and when that is too old".to_owned(),
+                "or look up what the name stands for now, with ipfs name resolve, and restore that: ipfs://CID".to_owned(),
+            ],
+            Self::Block { .. } | Self::Cid(_) => one("name the root of a snapshot: qsync show says which CID that is"),
+        };
+        (Code::Usage, hints)
     }
 }
 

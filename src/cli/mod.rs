@@ -12,6 +12,7 @@ mod engine;
 mod env;
 mod exit;
 mod first_contact;
+mod gateways;
 mod logging;
 mod nodes;
 mod output;

@@ -1,27 +1,92 @@
 //! From what the user writes for a store to an open store: a URL, a path, or a name from the configuration.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use super::{
     code::Code,
     config::{Config, nearest},
     exit::Failure,
+    gateways::{self, GatewayArgs},
 };
 use crate::{
     fs::Fs,
-    store::{self, Create, DynReadStore, DynWriteStore, RetryPolicy, RetryStore, StoreUrl},
+    progress::Progress,
+    sources::IpfsSource,
+    store::{self, Create, DynReadStore, DynWriteStore, Gateway, IpfsLocation, RetryPolicy, RetryStore, StoreUrl},
+    types::Cid,
 };
+
+/// Stores to read from.
+#[derive(Debug, Default)]
+pub(crate) struct OpenSources {
+    /// All of them, in the order in which they are named.
+    pub(crate) all: Vec<DynReadStore>,
+    /// Those of each snapshot on IPFS that is named.
+    pub(crate) by_cid: BTreeMap<Cid, Vec<DynReadStore>>,
+}
+
+impl OpenSources {
+    /// The only snapshot on IPFS that is named, and its sources.
+    ///
+    /// # Errors
+    /// When there is none or more than one.
+    pub(crate) fn only_cid(&self) -> Result<(&Cid, &[DynReadStore]), Failure> {
+        let mut found = self.by_cid.iter();
+        match (found.next(), found.next()) {
+            (Some((cid, sources)), None) => Ok((cid, sources)),
+            (None, _) => Err(Failure::usage("neither a channel nor a CID says which snapshot is meant")
+                .hint("write the channel before the options: CHAIN/PROFILE")
+                .hint("or name a snapshot on IPFS by its root: --from ipfs://CID")),
+            (Some(_), Some(_)) => Err(Failure::usage("several CIDs are among the sources, and no channel says which snapshot is meant")
+                .hint("name one of them, and write ipfs:// without a CID for chunks from anywhere on IPFS")),
+        }
+    }
+
+    /// Adds a snapshot on IPFS, or chunks of any, once for each gateway.
+    async fn add_ipfs(&mut self, location: IpfsLocation, gateways: &[Arc<Gateway>]) {
+        for gateway in gateways::ranked(gateways, location.root).await {
+            let source: DynReadStore = Arc::new(IpfsSource::new(gateway, location.root, location.forms));
+            if let Some(root) = location.root {
+                self.by_cid.entry(root).or_default().push(Arc::clone(&source));
+            }
+            self.all.push(source);
+        }
+    }
+}
 
 /// Opens stores to read, all those that the user named.
 ///
 /// # Errors
 /// When there is none, or one of them names nothing or cannot be opened.
-pub(crate) async fn open_sources(words: &[String], config: &Config, fs: &Arc<dyn Fs>) -> Result<Vec<DynReadStore>, Failure> {
-    let mut sources = Vec::new();
-    for url in locate_all("--from", words, config)? {
-        sources.push(url.open_read(Arc::clone(fs)).await?);
+pub(crate) async fn open_sources(
+    words: &[String],
+    gateways: &GatewayArgs,
+    config: &Config,
+    fs: &Arc<dyn Fs>,
+    progress: &dyn Progress,
+) -> Result<OpenSources, Failure> {
+    words.iter().try_for_each(|word| refuse_rpc(config.store_url(word).unwrap_or(word)))?;
+    let urls = locate_all("--from", words, config)?;
+    let reads_ipfs = urls.iter().any(|url| matches!(url, StoreUrl::Ipfs(_)));
+    let gateways = if reads_ipfs { gateways.open(config.gateways(), progress).await? } else { Vec::new() };
+    let mut sources = OpenSources::default();
+    for url in urls {
+        match url {
+            StoreUrl::Ipfs(location) => sources.add_ipfs(location, &gateways).await,
+            other @ (StoreUrl::Local(..) | StoreUrl::Http(_) | StoreUrl::S3(_)) => sources.all.push(other.open_read(Arc::clone(fs)).await?),
+        }
     }
     Ok(sources)
+}
+
+/// A node's RPC is for publishing: who may read through it may do anything to the node.
+fn refuse_rpc(url: &str) -> Result<(), Failure> {
+    let scheme = url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    if !scheme.is_some_and(|scheme| scheme.starts_with("ipfs+http")) {
+        return Ok(());
+    }
+    let failure = Failure::usage("ipfs+http:// is the RPC of a Kubo node, to publish to, and no source");
+    Err(failure.hint("to restore what is on IPFS: --from ipfs://CID --gateway http://127.0.0.1:8080"))
 }
 
 /// Opens stores to write, all those that the user named, the first of which decides races.
@@ -91,7 +156,7 @@ pub(crate) fn locate(word: &str, config: &Config) -> Result<StoreUrl, Failure> {
             let message = format!("the store {word} of the configuration has a relative path: {}", path.display());
             Err(Failure::new(Code::Config, message).hint("write the whole path, so that it does not depend on the working directory"))
         }
-        located @ (StoreUrl::Local(..) | StoreUrl::Http(_) | StoreUrl::S3(_)) => Ok(located),
+        located @ (StoreUrl::Local(..) | StoreUrl::Http(_) | StoreUrl::S3(_) | StoreUrl::Ipfs(_)) => Ok(located),
     }
 }
 

@@ -67,6 +67,12 @@ pub fn head(channel: &ChannelName) -> ObjectKey {
     key(format!("heads/{channel}.json"))
 }
 
+/// The key of the head in a snapshot's directory on IPFS, where there is one channel only.
+#[must_use]
+pub fn snapshot_head() -> ObjectKey {
+    key("head.json".to_owned())
+}
+
 /// The key of version `version` of the trust root.
 #[must_use]
 pub fn root(version: u32) -> ObjectKey {

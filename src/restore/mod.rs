@@ -36,7 +36,7 @@ use snapshot::Snapshot;
 use successor::RunTime;
 
 use crate::{
-    catalog::{self, StateDir},
+    catalog::{self, OpenSnapshot, StateDir},
     disk,
     fs::Fs,
     progress::{Progress, Stop},
@@ -136,6 +136,8 @@ pub struct Options {
     pub channel: ChannelName,
     /// The snapshot, if the user named one.
     pub when: Option<When>,
+    /// The snapshot itself, where it was named by its CID: then nothing is asked of its channel.
+    pub by_cid: Option<Arc<OpenSnapshot>>,
     /// Where it can be read.
     pub sources: Vec<DynReadStore>,
     /// Where the database goes.

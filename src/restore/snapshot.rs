@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, time::Instant};
 
 use super::{Error, Options, Outcome, Partial, Summary, pipeline::Moved, place::Place};
 use crate::{
-    catalog::{self, Kept, StateDir},
+    catalog::{self, Kept, OpenSnapshot, StateDir},
     disk::staging::Pin,
     format::manifest::{Manifest, StoredManifest},
     progress::{Event, Phase},
@@ -59,6 +59,10 @@ async fn continue_pinned(options: &Arc<Options>, state: &StateDir, pinned: Snaps
 
 /// Checks again what an earlier run was pinned to: whoever may write to the staging directory may have written that.
 pub(super) async fn check_pin(options: &Arc<Options>, state: &StateDir, pinned: &Snapshot) -> Result<(), Error> {
+    // The manifest is the one that the CID leads to; its repository need not be trusted.
+    if options.by_cid.as_ref().is_some_and(|named| named.id() == pinned.id()) {
+        return Ok(());
+    }
     let (trusted, state, pin) = (options.pin, state.clone(), pinned.pin.clone());
     let checked = tokio::task::spawn_blocking(move || {
         let kept = Kept { roots: &pin.roots, head: &pin.head, manifest: &pin.manifest.bytes };
@@ -68,15 +72,23 @@ pub(super) async fn check_pin(options: &Arc<Options>, state: &StateDir, pinned: 
 }
 
 pub(super) async fn discover(options: &Options, state: &StateDir) -> Result<Snapshot, Error> {
+    if let Some(named) = &options.by_cid {
+        tell_age(options, named);
+        return Ok(Snapshot::from_open(OpenSnapshot::clone(named)));
+    }
     let patient = patient_sources(options);
     let when = options.when.as_ref().unwrap_or(&When::Latest);
     options.progress.event(Event::Phase { phase: Phase::Discover, total_bytes: None });
     let opened = catalog::open_snapshot(&patient, &options.channel, when, state, options.pin, options.now).await?;
     opened.channel.standings.iter().for_each(|(source, standing)| tell(options, source, standing));
-    let manifest = StoredManifest { id: opened.id(), bytes: opened.manifest.bytes().to_vec(), json_bytes: opened.manifest_json_bytes };
-    let roots = opened.channel.chain.envelopes().map(<[u8]>::to_vec).collect();
-    let pin = Pin { channel: options.channel.clone(), roots, head: opened.channel.head.bytes().to_vec(), manifest };
-    Ok(Snapshot { manifest: Arc::new(opened.manifest.into_inner()), pin })
+    Ok(Snapshot::from_open(opened))
+}
+
+/// A CID names the same snapshot for ever: how old that is is for the user to judge.
+fn tell_age(options: &Options, named: &OpenSnapshot) {
+    let age = options.now.duration_since(named.manifest.about().taken_at);
+    let text = format!("the CID names snapshot {} of {}, taken {} h ago", named.id().short(), options.channel, age.as_hours());
+    options.progress.event(Event::Note { text });
 }
 
 /// What the user should know of a source that does not offer the newest head.
@@ -96,6 +108,14 @@ pub(super) fn patient_sources(options: &Options) -> Vec<DynReadStore> {
 }
 
 impl Snapshot {
+    fn from_open(opened: OpenSnapshot) -> Self {
+        let manifest = StoredManifest { id: opened.id(), bytes: opened.manifest.bytes().to_vec(), json_bytes: opened.manifest_json_bytes };
+        let roots = opened.channel.chain.envelopes().map(<[u8]>::to_vec).collect();
+        let channel = opened.channel.head.channel.clone();
+        let pin = Pin { channel, roots, head: opened.channel.head.bytes().to_vec(), manifest };
+        Self { manifest: Arc::new(opened.manifest.into_inner()), pin }
+    }
+
     pub(super) fn from_pin(pin: Pin) -> Result<Self, Error> {
         let manifest =
             Manifest::parse_stored(&pin.manifest.bytes, pin.manifest.json_bytes).map_err(|defect| Error::PinDefect(Box::new(defect)))?;

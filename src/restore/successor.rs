@@ -22,6 +22,9 @@ pub enum NoSuccessor {
     /// The user wants this one and no other.
     #[error("it was asked for by name")]
     AskedFor,
+    /// The user named it by its CID, which names no other.
+    #[error("it was asked for by its CID")]
+    ByCid,
     /// The channel still offers the same.
     #[error("the channel offers no other")]
     SameHead,
@@ -76,6 +79,9 @@ pub(super) async fn outlive<T>(
 /// How to go on with what the channel offers now, if that is another snapshot than `gone`.
 pub(super) async fn successor(options: &Options, state: &StateDir, gone: &Hash, time: RunTime) -> Result<Options, NoSuccessor> {
     let now = time.now();
+    if options.by_cid.is_some() {
+        return Err(NoSuccessor::ByCid);
+    }
     if options.when.as_ref().is_some_and(|when| *when != When::Latest) {
         return Err(NoSuccessor::AskedFor);
     }
@@ -108,6 +114,7 @@ mod tests {
         Options {
             channel: "demo/generic".parse().unwrap(),
             when: None,
+            by_cid: None,
             sources: Vec::new(),
             target: "/restored".into(),
             existing: Existing::Refuse,

@@ -359,6 +359,7 @@ impl Remote {
         super::Options {
             channel,
             when,
+            by_cid: None,
             sources: self.sources.clone(),
             target: target.to_owned(),
             existing: Existing::InPlace,

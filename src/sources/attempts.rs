@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 use tokio::time::Instant;
 
 use super::source::Source;
-use crate::types::CredentialFault;
+use crate::{
+    store::ReadStore as _,
+    types::{CredentialFault, ObjectKey},
+};
 
 /// A wrong body is asked for once more at the same source (a bad cache may heal), then no more.
 const WRONG_BODIES_ALLOWED: u32 = 2;
@@ -179,12 +182,15 @@ impl Attempts {
     }
 
     /// What a source did when it was asked; `None` when it was not.
-    pub(super) fn describe(&self, index: usize, source: &Source) -> Option<String> {
+    pub(super) fn describe(&self, index: usize, source: &Source, object: &ObjectKey) -> Option<String> {
         let tries = self.by_source.get(&index)?;
         let last = source.report().last_error.unwrap_or_else(|| "no answer".to_owned());
         Some(match tries {
             Tries { wrong: 1.., .. } => format!("wrong bytes {} times ({last})", tries.wrong),
-            Tries { absent: Absent::Yes | Absent::AskAgainAt(_), .. } => "has no such object, or does not show it to us".to_owned(),
+            Tries { absent: Absent::Yes | Absent::AskAgainAt(_), .. } => match source.store().address(object) {
+                None => "has no such object, or does not show it to us".to_owned(),
+                Some(address) => format!("has no {address}, or does not show it to us"),
+            },
             Tries { .. } => last,
         })
     }

@@ -268,7 +268,7 @@ fn end_of(error: &store::Error, arrived: u64) -> End {
         }
         // It may have run out of file handles.
         ErrorKind::Io => End::Unreadable(arrived),
-        ErrorKind::TooLarge | ErrorKind::BadAnswer => End::Unfit,
+        ErrorKind::TooLarge | ErrorKind::BadAnswer | ErrorKind::WrongBytes => End::Unfit,
         ErrorKind::NotFound | ErrorKind::Denied | ErrorKind::Conflict | ErrorKind::NoSpace => End::Answered(arrived),
     }
 }

@@ -16,6 +16,7 @@ mod estimate;
 mod exhausted;
 pub mod forms;
 mod hedge;
+mod ipfs;
 mod metadata;
 mod meter;
 mod pace;
@@ -51,6 +52,7 @@ use buffers::Buffers;
 use desk::{Desk, MayAsk};
 pub use estimate::{Estimate, Work, cap_of};
 pub use exhausted::{Exhausted, usd};
+pub use ipfs::IpfsSource;
 pub use metadata::{A_CENT, Allowance};
 pub use meter::{Paid, Price, Prices};
 use pace::Pace;
@@ -264,7 +266,7 @@ impl Sources {
             ErrorKind::NoSuchStore => attempts.missing(index, Duration::ZERO),
             ErrorKind::Credentials(fault) => attempts.refused(index, fault),
             // The size comes from the signed manifest: a longer body cannot be right.
-            ErrorKind::TooLarge => {
+            ErrorKind::TooLarge | ErrorKind::WrongBytes => {
                 attempts.wrong(index);
                 self.strike(index, &error.reason);
             }
@@ -305,7 +307,7 @@ impl Sources {
     fn check_hope(&self, want: &Want, attempts: &Attempts, begun: Instant) -> Result<(), Exhausted> {
         self.check_means(want, attempts, begun)?;
         if self.askable(want, attempts).next().is_none() || attempts.only_bad_answers(self.askable(want, attempts)) {
-            let (key, lines) = (want.key().to_string(), self.lines(attempts));
+            let (key, lines) = (want.key().to_string(), self.lines(want, attempts));
             return Err(match attempts.worst() {
                 Worst::Wrong => Exhausted::Wrong { key, lines },
                 Worst::Unreadable => Exhausted::Unreadable { key, lines },
@@ -317,7 +319,7 @@ impl Sources {
         let answered = attempts.all_wait_until(self.askable(want, attempts)).is_some();
         let waited = self.silent_for(begun);
         if waited >= self.settings.max_wait && !answered {
-            return Err(Exhausted::Silent { waited: Duration::from_secs(waited.as_secs()), lines: self.lines(attempts) });
+            return Err(Exhausted::Silent { waited: Duration::from_secs(waited.as_secs()), lines: self.lines(want, attempts) });
         }
         Ok(())
     }
@@ -334,7 +336,7 @@ impl Sources {
         if waits || !self.sources.iter().enumerate().any(beyond_means) {
             return Ok(());
         }
-        let (key, lines) = (want.key().to_string(), self.lines(attempts));
+        let (key, lines) = (want.key().to_string(), self.lines(want, attempts));
         if is_refused {
             return Err(Exhausted::NoConsent { key, lines });
         }
@@ -342,7 +344,7 @@ impl Sources {
         Err(Exhausted::Cap { key, spent_micro_usd, cap_micro_usd, lines })
     }
 
-    fn lines(&self, attempts: &Attempts) -> Vec<String> {
+    fn lines(&self, want: &Want, attempts: &Attempts) -> Vec<String> {
         let never_asked = |index| {
             let (is_dropped, is_refused) = self.front.with_desk(|desk, _| (desk.dropped(index), desk.is_refused(index)));
             match (is_dropped, is_refused) {
@@ -352,7 +354,7 @@ impl Sources {
             }
         };
         let line = |(index, source): (usize, &Source)| {
-            let told = attempts.describe(index, source).unwrap_or_else(|| never_asked(index).to_owned());
+            let told = attempts.describe(index, source, &want.object(source.form()).key).unwrap_or_else(|| never_asked(index).to_owned());
             format!("{}: {told}", source.name())
         };
         self.sources.iter().enumerate().map(line).collect()

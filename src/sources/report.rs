@@ -72,7 +72,7 @@ impl Failures {
             ErrorKind::TooSlow => &mut self.slow,
             ErrorKind::NotFound | ErrorKind::NoSuchStore => &mut self.absent,
             ErrorKind::Denied | ErrorKind::Credentials(_) => &mut self.denied,
-            ErrorKind::TooLarge | ErrorKind::BadAnswer | ErrorKind::Conflict => &mut self.answer,
+            ErrorKind::TooLarge | ErrorKind::BadAnswer | ErrorKind::WrongBytes | ErrorKind::Conflict => &mut self.answer,
             ErrorKind::NoSpace | ErrorKind::Io => &mut self.disk,
         } += 1;
     }
@@ -95,11 +95,12 @@ mod tests {
             ErrorKind::Unreachable,
             ErrorKind::Unavailable { retry_after: None },
             ErrorKind::BadAnswer,
+            ErrorKind::WrongBytes,
             ErrorKind::Io,
         ];
         let mut failures = Failures::default();
         kinds.into_iter().for_each(|kind| failures.count(kind));
-        let expected = [("network", 2), ("busy", 1), ("slow", 1), ("absent", 2), ("denied", 2), ("answer", 2), ("disk", 1)];
+        let expected = [("network", 2), ("busy", 1), ("slow", 1), ("absent", 2), ("denied", 2), ("answer", 3), ("disk", 1)];
         assert_eq!(failures.named(), expected);
     }
 }

@@ -4,6 +4,7 @@
 //! written to. [`conformance`] is the contract as tests, which every store and wrapper passes.
 
 pub mod conformance;
+mod gateway;
 mod http;
 mod local;
 mod memory;
@@ -12,6 +13,7 @@ mod record;
 mod retry;
 mod s3;
 mod url;
+mod web;
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
@@ -21,6 +23,7 @@ use thiserror::Error;
 
 use crate::types::{CredentialFault, Forms, Hash, ObjectKey};
 
+pub use gateway::{Gateway, MAX_BLOCK_BYTES, Probed};
 pub use http::HttpStore;
 pub use local::{Create, LocalReader, LocalStore};
 pub use memory::MemoryStore;
@@ -28,7 +31,7 @@ pub use patience::Timeouts;
 pub use record::{Action, Call, Change, Fault, RecordStore};
 pub use retry::{RetryPolicy, RetryStore};
 pub use s3::{Cdn, S3Location, S3Store};
-pub use url::{InvalidStoreUrl, StoreUrl};
+pub use url::{InvalidStoreUrl, IpfsLocation, StoreUrl};
 
 /// A store that can be read from.
 pub type DynReadStore = Arc<dyn ReadStore>;
@@ -65,6 +68,11 @@ pub trait ReadStore: Debug + Send + Sync + 'static {
     /// What was paid for reading its metadata, millionths of a US dollar, where somebody counts that.
     fn metadata_micro_usd(&self) -> u64 {
         0
+    }
+
+    /// What the store itself calls the object of this key, where that is something else.
+    fn address(&self, _key: &ObjectKey) -> Option<String> {
+        None
     }
 
     /// Says that nobody else delivers anything: from now on a body is given up only when nothing of it arrives any more, however slow it is.
@@ -260,6 +268,8 @@ pub enum ErrorKind {
     },
     /// The answer is not an object: another status, an encoding nobody asked for, a redirect that is not followed.
     BadAnswer,
+    /// What arrived is not what its name says, where the store itself can tell.
+    WrongBytes,
     /// An object of that name with another content is there.
     Conflict,
     /// The store is full.
@@ -280,6 +290,7 @@ impl ErrorKind {
             | Self::Credentials(_)
             | Self::TooLarge
             | Self::BadAnswer
+            | Self::WrongBytes
             | Self::Conflict
             | Self::NoSpace
             | Self::Io => false,
@@ -359,6 +370,10 @@ impl<S: ReadStore + ?Sized> ReadStore for Arc<S> {
 
     fn metadata_micro_usd(&self) -> u64 {
         (**self).metadata_micro_usd()
+    }
+
+    fn address(&self, key: &ObjectKey) -> Option<String> {
+        (**self).address(key)
     }
 
     fn be_patient(&self) {

@@ -101,6 +101,10 @@ impl<S: ReadStore> ReadStore for RetryStore<S> {
         self.inner.metadata_micro_usd()
     }
 
+    fn address(&self, key: &ObjectKey) -> Option<String> {
+        self.inner.address(key)
+    }
+
     fn be_patient(&self) {
         self.inner.be_patient();
     }

@@ -7,12 +7,15 @@ use std::{
     sync::Arc,
 };
 
-use ::url::Url;
+use ::url::{Url, form_urlencoded};
 
 use super::{Create, DynReadStore, DynWriteStore, Error, ErrorKind, HttpStore, LocalReader, LocalStore, S3Location, S3Store, Timeouts};
-use crate::{fs::Fs, types::Forms};
+use crate::{
+    fs::Fs,
+    types::{Cid, Codec, Forms, InvalidCid},
+};
 
-/// Where a store is: a path, `file://…`, `http://…`, `https://…` or `s3://…`.
+/// Where a store is: a path, `file://…`, `http://…`, `https://…`, `s3://…` or `ipfs://…`.
 ///
 /// Shown without user name, password and query.
 #[derive(Clone, PartialEq, Eq)]
@@ -23,6 +26,17 @@ pub enum StoreUrl {
     Http(Url),
     /// A bucket.
     S3(Box<S3Location>),
+    /// IPFS, which is read through gateways.
+    Ipfs(IpfsLocation),
+}
+
+/// What is meant on IPFS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IpfsLocation {
+    /// The root of a snapshot; without one, chunks and lists of any.
+    pub root: Option<Cid>,
+    /// The forms in which chunks are held there, if the user says so.
+    pub forms: Option<Forms>,
 }
 
 /// Text that names no store.
@@ -32,7 +46,7 @@ pub enum InvalidStoreUrl {
     #[error("the name of a store is empty")]
     Empty,
     /// A kind of store that this version has no code for.
-    #[error("{scheme}:// stores are not supported in this version (supported: a path, file://, http://, https://, s3://)")]
+    #[error("{scheme}:// stores are not supported in this version (supported: a path, file://, http://, https://, s3://, ipfs://)")]
     Unsupported {
         /// The URL's scheme.
         scheme: String,
@@ -45,18 +59,34 @@ pub enum InvalidStoreUrl {
         /// Why, as a clause.
         reason: String,
     },
+    /// A name that somebody may point elsewhere.
+    #[error(
+        "ipns:// names are not restored from: whoever holds the key can point them at anything, also at an older snapshot, and nobody would notice"
+    )]
+    Ipns,
+    /// A CID of something that is no snapshot.
+    #[error("{cid} is not a qsync snapshot: it names a single block of content, such as a chunk")]
+    Block {
+        /// The CID.
+        cid: Cid,
+    },
+    /// Not a CID of the kind that snapshots have.
+    #[error("ipfs:// is not followed by the CID of a snapshot")]
+    Cid(#[from] InvalidCid),
 }
 
 impl StoreUrl {
     /// Opens the store to read. A web server is not contacted yet.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] when the directory is absent, [`ErrorKind::Io`] when it is no directory.
+    /// [`ErrorKind::NotFound`] when the directory is absent, [`ErrorKind::Io`] when it is no directory; [`ErrorKind::BadAnswer`] for IPFS,
+    /// which is no store: gateways are.
     pub async fn open_read(&self, fs: Arc<dyn Fs>) -> Result<DynReadStore, Error> {
         match self.clone() {
             Self::Local(path, _) => Ok(Arc::new(open_blocking(move || LocalReader::open(fs, &path)).await?)),
             Self::Http(url) => Ok(Arc::new(HttpStore::open(&url, Timeouts::default())?)),
             Self::S3(location) => Ok(Arc::new(S3Store::open(&location, Timeouts::default())?)),
+            Self::Ipfs(_) => Err(Error::new(ErrorKind::BadAnswer, &self.to_string(), "open", "", "IPFS is read through gateways")),
         }
     }
 
@@ -69,6 +99,13 @@ impl StoreUrl {
             Self::Local(path, forms) => Ok(Arc::new(open_blocking(move || LocalStore::open(fs, &path, create)).await?.with_forms(forms))),
             Self::Http(_) => Err(Error::new(ErrorKind::Denied, &self.to_string(), "open", "", "a web server can only be read from")),
             Self::S3(location) => Ok(Arc::new(S3Store::open(&location, Timeouts::default())?)),
+            Self::Ipfs(_) => Err(Error::new(
+                ErrorKind::Denied,
+                &self.to_string(),
+                "open",
+                "",
+                "what is on IPFS is named by its content and never changes",
+            )),
         }
     }
 }
@@ -91,12 +128,14 @@ impl FromStr for StoreUrl {
         let malformed = |reason: &str| InvalidStoreUrl::Malformed { scheme: scheme.clone(), reason: reason.to_owned() };
         match scheme.as_str() {
             "file" | "http" | "https" | "s3" => {}
+            "ipfs" => return IpfsLocation::read(text).map(Self::Ipfs),
+            "ipns" => return Err(InvalidStoreUrl::Ipns),
             _ => return Err(InvalidStoreUrl::Unsupported { scheme }),
         }
         let url = Url::parse(text).map_err(|error| malformed(&error.to_string()))?;
         if scheme == "file" {
             let path = url.to_file_path().map_err(|()| malformed("a file:// URL has an absolute path and no host"))?;
-            return Ok(Self::Local(path, forms_in(&url).map_err(|reason| malformed(&reason))?));
+            return Ok(Self::Local(path, forms_in(url.query()).map_err(|reason| malformed(&reason))?));
         }
         if scheme == "s3" {
             return S3Location::from_url(&url).map(|location| Self::S3(Box::new(location))).map_err(|reason| malformed(&reason));
@@ -105,10 +144,35 @@ impl FromStr for StoreUrl {
     }
 }
 
-/// What follows the path of a `file://` URL.
-fn forms_in(url: &Url) -> Result<Option<Forms>, String> {
+impl IpfsLocation {
+    /// Reads what follows `ipfs://`. That is no host: letters of a CID may be capital ones.
+    fn read(text: &str) -> Result<Self, InvalidStoreUrl> {
+        let malformed = |reason: String| InvalidStoreUrl::Malformed { scheme: "ipfs".to_owned(), reason };
+        let (_, rest) = text.split_once("://").unwrap_or_default();
+        let (cid, query) = rest.split_once('?').map_or((rest, None), |(cid, query)| (cid, Some(query)));
+        let cid = cid.strip_suffix('/').unwrap_or(cid);
+        let signs = [
+            ('/', "no path follows a CID, which names a whole snapshot"),
+            ('@', "a CID has no user"),
+            (':', "a CID has no port"),
+            ('#', "no fragment"),
+        ];
+        if let Some((_, reason)) = signs.into_iter().find(|(sign, _)| cid.contains(*sign)) {
+            return Err(malformed(reason.to_owned()));
+        }
+        let forms = forms_in(query).map_err(malformed)?;
+        let root: Option<Cid> = if cid.is_empty() { None } else { Some(cid.parse()?) };
+        match root.filter(|root| root.codec() == Codec::Raw) {
+            Some(cid) => Err(InvalidStoreUrl::Block { cid }),
+            None => Ok(Self { root, forms }),
+        }
+    }
+}
+
+/// What is said behind the path of a `file://` or `ipfs://` URL.
+fn forms_in(query: Option<&str>) -> Result<Option<Forms>, String> {
     let mut forms = None;
-    for (name, value) in url.query_pairs() {
+    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
         if name != "forms" {
             return Err(format!("unknown setting {name} (known: forms)"));
         }
@@ -134,6 +198,7 @@ impl fmt::Display for StoreUrl {
             Self::Local(path, _) => write!(f, "{}", path.display()),
             Self::Http(url) => f.write_str(&without_secrets(url)),
             Self::S3(location) => f.write_str(&location.name()),
+            Self::Ipfs(location) => write!(f, "ipfs://{}", location.root.map(|root| root.to_string()).unwrap_or_default()),
         }
     }
 }
@@ -166,13 +231,42 @@ mod tests {
     #[test]
     fn refuses_what_it_cannot_open() {
         assert_eq!(parse(""), Err(InvalidStoreUrl::Empty));
-        for scheme in ["ipfs", "ipfs+http", "ftp"] {
+        for scheme in ["ipfs+http", "ftp"] {
             let refused = parse(&format!("{scheme}://bucket/prefix")).unwrap_err();
             assert_eq!(refused, InvalidStoreUrl::Unsupported { scheme: scheme.into() });
         }
         for text in ["http://", "https://a b/", "file://host/path", "file:///a?form=raw", "file:///a?forms=gz", "s3:///x", "s3://b?x=1"] {
             assert!(matches!(parse(text), Err(InvalidStoreUrl::Malformed { .. })), "{text}");
         }
+    }
+
+    #[test]
+    fn a_cid_is_read_whatever_its_letters_and_a_source_of_chunks_has_none() {
+        let root = Cid::new(Codec::DagPb, crate::types::Hash::of(b"root"));
+        let location = |root, forms| Ok(StoreUrl::Ipfs(IpfsLocation { root, forms }));
+        assert_eq!(parse(&format!("ipfs://{root}")), location(Some(root), None));
+        assert_eq!(parse(&format!("IPFS://{}/?forms=raw", root.to_string().to_uppercase())), location(Some(root), Some(Forms::Raw)));
+        let base58 = root.any().to_string_of_base(cid::multibase::Base::Base58Btc).unwrap();
+        assert_eq!(parse(&format!("ipfs://{base58}")), location(Some(root), None));
+        assert_eq!(parse("ipfs://?forms=zstd"), location(None, Some(Forms::Zstd)));
+        assert_eq!(parse("ipfs://"), location(None, None));
+        assert_eq!(parse(&format!("ipfs://{root}")).unwrap().to_string(), format!("ipfs://{root}"));
+    }
+
+    #[test]
+    fn what_is_no_cid_of_a_snapshot_is_refused_with_what_it_is() {
+        let root = Cid::new(Codec::DagPb, crate::types::Hash::of(b"root"));
+        for text in ["ipfs://a/tree", "ipfs://a:80", "ipfs://secret@a", "ipfs://?form=raw", "ipfs://?forms=gz", "ipfs://a#b"] {
+            let refused = parse(text).unwrap_err();
+            assert!(matches!(&refused, InvalidStoreUrl::Malformed { reason, .. } if !reason.contains("secret")), "{text}: {refused:?}");
+        }
+        assert!(matches!(parse(&format!("ipfs://{root}/tree/")), Err(InvalidStoreUrl::Malformed { .. })));
+        let version_0 = parse("ipfs://QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH").unwrap_err();
+        assert!(matches!(version_0, InvalidStoreUrl::Cid(InvalidCid::Version0(_))));
+        assert!(matches!(parse("ipfs://cat.jpg"), Err(InvalidStoreUrl::Cid(InvalidCid::Malformed { .. }))));
+        let chunk = Cid::new(Codec::Raw, crate::types::Hash::of(b"chunk"));
+        assert_eq!(parse(&format!("ipfs://{chunk}")), Err(InvalidStoreUrl::Block { cid: chunk }));
+        assert_eq!(parse("ipns://example.org"), Err(InvalidStoreUrl::Ipns));
     }
 
     // AW-11

@@ -284,7 +284,7 @@ impl Reason {
                     .to_owned()
             }
             Self::Credentials { fault, .. } => fault.hint().to_owned(),
-            Self::NoStore { .. } => "check the name of the bucket, and endpoint=… if it is not of AWS".to_owned(),
+            Self::NoStore { .. } => "check the name of the bucket, and endpoint=… if it is not of AWS; or the CID".to_owned(),
             Self::Network { .. } => "check the connection and run the same command again".to_owned(),
             Self::Absent => "qsync list shows the channels of a source".to_owned(),
         }

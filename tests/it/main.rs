@@ -14,6 +14,8 @@ mod evil_network;
 mod export_frames;
 mod faults_doc;
 mod first_contact;
+mod ipfs_publish;
+mod ipfs_restore;
 mod json;
 mod kill;
 mod kubo_rpc;

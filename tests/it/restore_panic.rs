@@ -42,6 +42,7 @@ async fn a_worker_that_panics_ends_the_run_with_an_error_and_what_was_verified_i
     let options = Options {
         channel: crate::support::CHANNEL.parse().unwrap(),
         when: None,
+        by_cid: None,
         sources: vec![Arc::new(Panics { inner, chunks: 0.into() })],
         target: world.target(),
         existing: Existing::Refuse,

@@ -11,6 +11,7 @@ mod kubo_rpc;
 mod long_run;
 mod many_files;
 mod outages;
+mod over_ipfs;
 mod over_nginx;
 mod over_s3;
 mod programs;

@@ -37,6 +37,8 @@ pub(crate) struct Config {
 pub(super) struct Values {
     state_dir: Option<PathBuf>,
     #[serde(default)]
+    gateways: Vec<String>,
+    #[serde(default)]
     stores: BTreeMap<String, Store>,
     #[serde(default)]
     channels: BTreeMap<ChannelName, Channel>,
@@ -109,6 +111,11 @@ impl Config {
     /// The configured state directory.
     pub(crate) fn state_dir(&self) -> Option<&Path> {
         self.values.state_dir.as_deref()
+    }
+
+    /// The gateways that IPFS is read through.
+    pub(crate) fn gateways(&self) -> &[String] {
+        &self.values.gateways
     }
 
     /// What is configured for a channel; nothing when it is not there.

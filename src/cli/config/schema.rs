@@ -13,8 +13,12 @@ pub(super) enum Shape {
 }
 
 /// The whole file.
-pub(super) const FILE: Shape =
-    Shape::Keys(&[("state_dir", Shape::Leaf), ("stores", Shape::Each(&STORE)), ("channels", Shape::Each(&CHANNEL))]);
+pub(super) const FILE: Shape = Shape::Keys(&[
+    ("state_dir", Shape::Leaf),
+    ("gateways", Shape::Leaf),
+    ("stores", Shape::Each(&STORE)),
+    ("channels", Shape::Each(&CHANNEL)),
+]);
 
 const STORE: Shape = Shape::Keys(&[("url", Shape::Leaf)]);
 

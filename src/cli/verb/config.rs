@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use crate::cli::{config::Setting, context::Context, exit::Failure, stores};
+use crate::cli::{config::Setting, context::Context, exit::Failure, gateways, stores};
 
 const SHOW_EXAMPLES: &str = "\
 Examples:
@@ -92,6 +92,7 @@ fn check(context: &Context) -> Result<(), Failure> {
     for word in config.store_names().into_iter().map(str::to_owned).chain(config.all_stores()) {
         stores::locate(&word, config)?;
     }
+    gateways::check(config.gateways())?;
     let checked = Checked { files: config.files.iter().map(AsRef::as_ref).collect(), settings: config.settings.len() };
     context.output.summary("config check", &checked, |checked| match checked.files.as_slice() {
         [] => "no configuration file\n".to_owned(),

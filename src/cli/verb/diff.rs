@@ -10,6 +10,7 @@ use crate::{
         engine::EngineArgs,
         env,
         exit::Failure,
+        gateways::GatewayArgs,
         values::{Pin, SnapshotRef},
     },
     ops::diff::{self, Change, ChangedFile, Summary},
@@ -32,9 +33,11 @@ pub(crate) struct DiffArgs {
     /// The same channel and the snapshot to update to [default: the newest]
     #[arg(value_name = "CHANNEL[@WHEN]")]
     new: Option<SnapshotRef>,
-    /// Source: a path, file://…, http(s)://…, s3://… or a store's name; repeat for several
+    /// Source: a path, file://…, http(s)://…, s3://…, ipfs://CID or a store's name; repeat for several
     #[arg(long, value_name = "SOURCE")]
     from: Vec<String>,
+    #[command(flatten)]
+    gateways: GatewayArgs,
     /// The repository to trust: b3: and 64 hex digits [default: what this machine trusts]
     #[arg(long, value_name = "b3:ID")]
     trust: Option<Pin>,
@@ -49,13 +52,15 @@ pub(crate) struct DiffArgs {
 pub(super) async fn run(args: DiffArgs, context: &Context) -> Result<(), Failure> {
     let when = other_when(&args)?;
     let configured = context.config.channel(&args.old.channel);
-    let sources = context.sources(&env::list(args.from, "QSYNC_FROM", &configured.from), &args.engine.allowance(false)).await?;
-    let open = opened(context, &args.old, args.trust.or(configured.trust), &sources).await?;
+    let sources = context
+        .sources_and_cids(&env::list(args.from, "QSYNC_FROM", &configured.from), &args.gateways, &args.engine.allowance(false))
+        .await?;
+    let open = opened(context, Some(&args.old), args.trust.or(configured.trust), &sources).await?;
     let compared = async {
-        let new = diff::open_other(&patient(&sources), &open, &when).await?;
+        let new = diff::open_other(&patient(&sources.all), &open, &when).await?;
         context.finish_progress();
         let show = |file: &ChangedFile| context.output.item("changed-file", file, file_line);
-        let sources = as_one(&sources, args.engine.settings(), context).await;
+        let sources = as_one(&sources.all, args.engine.settings(), context).await;
         Ok(diff::diff(&open.manifest, &new, &sources, |file| {
             if args.files {
                 show(file)

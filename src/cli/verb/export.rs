@@ -12,6 +12,7 @@ use crate::{
         engine::EngineArgs,
         env,
         exit::Failure,
+        gateways::GatewayArgs,
         output::Format,
         values::{Pin, SnapshotRef},
     },
@@ -48,12 +49,14 @@ impl From<ArchiveFormat> for export::Format {
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES)]
 pub(crate) struct ExportArgs {
-    /// Channel, and which of its snapshots: @latest, @HEIGHT or @b3:PREFIX
+    /// Channel, and which of its snapshots: @latest, @HEIGHT or @b3:PREFIX. Not needed with --from ipfs://CID
     #[arg(value_name = "CHANNEL[@WHEN]")]
-    snapshot: SnapshotRef,
-    /// Source: a path, file://…, http(s)://…, s3://… or a store's name; repeat for several
+    snapshot: Option<SnapshotRef>,
+    /// Source: a path, file://…, http(s)://…, s3://…, ipfs://CID or a store's name; repeat for several
     #[arg(long, value_name = "SOURCE")]
     from: Vec<String>,
+    #[command(flatten)]
+    gateways: GatewayArgs,
     /// The repository to trust: b3: and 64 hex digits [default: what this machine trusts]
     #[arg(long, value_name = "b3:ID")]
     trust: Option<Pin>,
@@ -68,13 +71,15 @@ pub(crate) struct ExportArgs {
 pub(super) async fn run(args: ExportArgs, context: &Context) -> Result<(), Failure> {
     if io::stdout().is_terminal() {
         let failure = Failure::new(Code::Terminal, "an archive is not written to a terminal");
-        return Err(failure.hint(format!("redirect it: qsync export {} … > snapshot.tar", args.snapshot)));
+        let snapshot = args.snapshot.map(|snapshot| format!("{snapshot} ")).unwrap_or_default();
+        return Err(failure.hint(format!("redirect it: qsync export {snapshot}… > snapshot.tar")));
     }
-    let configured = context.config.channel(&args.snapshot.channel);
-    let sources = context.sources(&env::list(args.from, "QSYNC_FROM", &configured.from), &args.engine.allowance(false)).await?;
+    let configured = args.snapshot.as_ref().map(|snapshot| context.config.channel(&snapshot.channel)).unwrap_or_default();
+    let words = env::list(args.from, "QSYNC_FROM", &configured.from);
+    let sources = context.sources_and_cids(&words, &args.gateways, &args.engine.allowance(false)).await?;
     let pin = args.trust.or(configured.trust);
-    let open = opened(context, &args.snapshot, pin, &sources).await?;
-    let (sources, progress) = (as_one(&sources, args.engine.settings(), context).await, context.progress());
+    let open = opened(context, args.snapshot.as_ref(), pin, &sources).await?;
+    let (sources, progress) = (as_one(&sources.all, args.engine.settings(), context).await, context.progress());
     let exported = export::export(&open, &sources, args.format.into(), io::stdout(), &context.stop, &progress).await?;
     context.finish_progress();
     if context.output.format() == Format::Json {

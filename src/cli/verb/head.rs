@@ -10,6 +10,7 @@ use crate::{
         context::Context,
         env,
         exit::Failure,
+        gateways::GatewayArgs,
         values::{Pin, Span},
     },
     format::head::Head,
@@ -43,9 +44,11 @@ pub(crate) enum HeadVerb {
 pub(crate) struct ShowArgs {
     /// The channel
     channel: ChannelName,
-    /// Source: a path, file://…, http(s)://…, s3://… or a store's name; repeat for several
+    /// Source: a path, file://…, http(s)://…, s3://…, ipfs://CID or a store's name; repeat for several
     #[arg(long, value_name = "SOURCE")]
     from: Vec<String>,
+    #[command(flatten)]
+    gateways: GatewayArgs,
     /// The repository to trust: b3: and 64 hex digits [default: what this machine trusts]
     #[arg(long, value_name = "b3:ID")]
     trust: Option<Pin>,
@@ -92,7 +95,7 @@ pub(super) async fn run(verb: HeadVerb, context: &Context) -> Result<(), Failure
 
 async fn show(args: ShowArgs, context: &Context) -> Result<Shown, Failure> {
     let configured = context.config.channel(&args.channel);
-    let sources = context.sources(&env::list(args.from, "QSYNC_FROM", &configured.from), &Allowance::default()).await?;
+    let sources = context.sources(&env::list(args.from, "QSYNC_FROM", &configured.from), &args.gateways, &Allowance::default()).await?;
     let pin = args.trust.or(configured.trust);
     let state = context.open_state()?;
     let open = catalog::open_channel(&sources, &args.channel, &state, pin.map(|pin| pin.0), context.now);

@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
 use crate::{
-    cli::{context::Context, env, exit::Failure, first_contact::introduced, output::Format, values::Pin},
+    cli::{context::Context, env, exit::Failure, first_contact::introduced, gateways::GatewayArgs, output::Format, values::Pin},
     ops::list::{self, ListedSnapshot},
     sources::Allowance,
     types::Timestamp,
@@ -22,9 +22,11 @@ Examples:
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES)]
 pub(crate) struct ListArgs {
-    /// Source: a path, file://…, http(s)://…, s3://… or a store's name; repeat for several
+    /// Source: a path, file://…, http(s)://…, s3://…, ipfs://CID or a store's name; repeat for several
     #[arg(long, value_name = "SOURCE")]
     from: Vec<String>,
+    #[command(flatten)]
+    gateways: GatewayArgs,
     /// The repository to trust: b3: and 64 hex digits [default: what this machine trusts]
     #[arg(long, value_name = "b3:ID")]
     trust: Option<Pin>,
@@ -38,7 +40,8 @@ struct Found {
 
 /// Lists.
 pub(super) async fn run(args: ListArgs, context: &Context) -> Result<(), Failure> {
-    let sources = context.sources(&env::list(args.from, "QSYNC_FROM", &context.config.all_sources()), &Allowance::default()).await?;
+    let sources =
+        context.sources(&env::list(args.from, "QSYNC_FROM", &context.config.all_sources()), &args.gateways, &Allowance::default()).await?;
     let (state, progress, pin) = (context.open_state()?, context.progress(), args.trust.map(|pin| pin.0));
     let listed = introduced(context, pin, async |pin| list::list(&sources, &state, pin, context.now, &*progress).await);
     let rows = context.until_stopped(listed).await?;

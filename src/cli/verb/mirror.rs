@@ -13,6 +13,7 @@ use crate::{
         env,
         exit::{Classify as _, Failure},
         first_contact::introduced,
+        gateways::GatewayArgs,
         sources::source_lines,
         values::Pin,
     },
@@ -35,9 +36,11 @@ pub(crate) struct MirrorArgs {
     /// Channels to copy: CHAIN/PROFILE [default: all that the sources name]
     #[arg(value_name = "CHANNEL")]
     channels: Vec<ChannelName>,
-    /// Source: a path, file://…, http(s)://…, s3://… or a store's name; repeat for several
+    /// Source: a path, file://…, http(s)://…, s3://…, ipfs://CID or a store's name; repeat for several
     #[arg(long, value_name = "SOURCE")]
     from: Vec<String>,
+    #[command(flatten)]
+    gateways: GatewayArgs,
     /// Store to copy to: a path, file://…, s3://… or a store's name; made where it is missing
     #[arg(long, value_name = "STORE")]
     to: Option<String>,
@@ -56,8 +59,9 @@ pub(crate) struct MirrorArgs {
 
 /// Copies, and shows what became of each channel.
 pub(super) async fn run(args: MirrorArgs, context: &Context) -> Result<(), Failure> {
-    let sources =
-        context.sources(&env::list(args.from.clone(), "QSYNC_FROM", &context.config.all_sources()), &args.engine.allowance(false)).await?;
+    let sources = context
+        .sources(&env::list(args.from.clone(), "QSYNC_FROM", &context.config.all_sources()), &args.gateways, &args.engine.allowance(false))
+        .await?;
     let to = context.targets(args.to.as_slice(), Create::Yes).await?.remove(0);
     let repo = repo(&args, &sources, context).await?;
     let Mirrored { summary, failures } = mirror::run(options(args, &sources, to, repo, context).await?).await?;

@@ -5,7 +5,9 @@ use std::{path::PathBuf, sync::Arc};
 use bytesize::ByteSize;
 use clap::Args;
 
+use super::snapshot;
 use crate::{
+    catalog::OpenSnapshot,
     cli::{
         ask,
         context::Context,
@@ -13,13 +15,17 @@ use crate::{
         env,
         exit::Failure,
         first_contact::introduced,
+        gateways::GatewayArgs,
         output,
         owner::OwnerArg,
         sources::source_lines,
+        stores::OpenSources,
         values::{Pin, SnapshotRef},
     },
     restore::{self, Existing, Options, Outcome, Partial, Summary},
     sources::{Allowance, Settings, cap_of, usd},
+    store::RetryPolicy,
+    types::{ChannelName, When},
 };
 
 const EXAMPLES: &str = "\
@@ -29,18 +35,21 @@ Examples:
   qsync restore kusama/pruned --to /srv/node/db --replace --chown polkadot:polkadot
   qsync restore kusama/pruned --to /srv/node/db --in-place --yes
   qsync restore kusama/pruned --to /srv/node/db --dry-run
+  qsync restore --from ipfs://bafyb4i… --gateway http://127.0.0.1:8080 --to /srv/node/db
 ";
 
 /// Restore a snapshot into a directory; the same command goes on after any interruption
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES)]
 pub(crate) struct RestoreArgs {
-    /// Channel, and which of its snapshots: @latest, @HEIGHT or @b3:PREFIX
+    /// Channel, and which of its snapshots: @latest, @HEIGHT or @b3:PREFIX. Not needed with --from ipfs://CID, which names one for ever
     #[arg(value_name = "CHANNEL[@WHEN]")]
-    snapshot: SnapshotRef,
-    /// Source: a path, file://…, http(s)://…, s3://… or a store's name; repeat for several, all are used at once
+    snapshot: Option<SnapshotRef>,
+    /// Source: a path, file://…, http(s)://…, s3://…, ipfs://CID or a store's name; repeat for several, all are used at once
     #[arg(long, value_name = "SOURCE")]
     from: Vec<String>,
+    #[command(flatten)]
+    gateways: GatewayArgs,
     /// Directory that the database goes to
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
@@ -141,13 +150,17 @@ fn confirm_replacement(args: &RestoreArgs) -> Result<(), Failure> {
 
 /// The library's options: flags and variables over the configuration over the defaults.
 async fn options(args: RestoreArgs, allowance: &Allowance, context: &Context) -> Result<Options, Failure> {
-    let configured = context.config.channel(&args.snapshot.channel);
+    let configured = args.snapshot.as_ref().map(|snapshot| context.config.channel(&snapshot.channel)).unwrap_or_default();
+    let words = env::list(args.from.clone(), "QSYNC_FROM", &configured.from);
+    let sources = context.sources_and_cids(&words, &args.gateways, allowance).await?;
+    let Named { channel, when, by_cid } = named(&args, &sources, context).await?;
     Ok(Options {
         existing: existing(&args),
         partial: partial(&args),
-        sources: context.sources(&env::list(args.from, "QSYNC_FROM", &configured.from), allowance).await?,
-        channel: args.snapshot.channel,
-        when: args.snapshot.when,
+        sources: sources.all,
+        channel,
+        when,
+        by_cid,
         target: args.to,
         owner: args.chown.map(|owner| owner.0),
         seeds: args.seed,
@@ -166,6 +179,24 @@ async fn options(args: RestoreArgs, allowance: &Allowance, context: &Context) ->
         stop: context.stop.clone(),
         progress: context.progress(),
     })
+}
+
+/// Which snapshot is meant.
+struct Named {
+    channel: ChannelName,
+    when: Option<When>,
+    by_cid: Option<Arc<OpenSnapshot>>,
+}
+
+/// The snapshot of the channel that the user names, or the only one whose CID is among the sources.
+async fn named(args: &RestoreArgs, sources: &OpenSources, context: &Context) -> Result<Named, Failure> {
+    if let Some(SnapshotRef { channel, when }) = args.snapshot.clone() {
+        return Ok(Named { channel, when, by_cid: None });
+    }
+    let policy = RetryPolicy::default().within(args.engine.settings().max_wait);
+    let open = snapshot::by_cid(context, sources, args.trust, policy).await?;
+    let (channel, when) = (open.channel.head.channel.clone(), Some(When::Id(open.id().to_string())));
+    Ok(Named { channel, when, by_cid: Some(Arc::new(open)) })
 }
 
 fn existing(args: &RestoreArgs) -> Existing {

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{
     catalog,
-    cli::{context::Context, env, exit::Failure, values::Pin},
+    cli::{context::Context, env, exit::Failure, gateways::GatewayArgs, values::Pin},
     sources::Allowance,
     trust::RootChain,
     types::{Hash, Timestamp},
@@ -26,9 +26,11 @@ pub(crate) enum RootVerb {
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES)]
 pub(crate) struct ShowArgs {
-    /// Source: a path, file://…, http(s)://…, s3://… or a store's name; repeat for several
+    /// Source: a path, file://…, http(s)://…, s3://…, ipfs://CID or a store's name; repeat for several
     #[arg(long, value_name = "SOURCE")]
     from: Vec<String>,
+    #[command(flatten)]
+    gateways: GatewayArgs,
     /// The repository to trust: b3: and 64 hex digits [default: what this machine trusts]
     #[arg(long, value_name = "b3:ID")]
     trust: Option<Pin>,
@@ -51,7 +53,8 @@ struct Shown {
 
 /// Shows the root.
 pub(super) async fn run(args: ShowArgs, context: &Context) -> Result<(), Failure> {
-    let sources = context.sources(&env::list(args.from, "QSYNC_FROM", &context.config.all_sources()), &Allowance::default()).await?;
+    let sources =
+        context.sources(&env::list(args.from, "QSYNC_FROM", &context.config.all_sources()), &args.gateways, &Allowance::default()).await?;
     let (state, pin) = (context.open_state()?, args.trust.map(|pin| pin.0));
     let chain = context.until_stopped(async { Ok(catalog::open_roots(&sources, &state, pin).await?) }).await?;
     context.output.summary("root show", &shown(&chain), text);

@@ -11,6 +11,7 @@ use crate::{
         engine::EngineArgs,
         env,
         exit::Failure,
+        gateways::GatewayArgs,
         values::{Pin, SnapshotRef},
     },
     ops::show::{self, Shown, ShownChunk, ShownFile},
@@ -28,12 +29,14 @@ Examples:
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES)]
 pub(crate) struct ShowArgs {
-    /// Channel, and which of its snapshots: @latest, @HEIGHT or @b3:PREFIX
+    /// Channel, and which of its snapshots: @latest, @HEIGHT or @b3:PREFIX. Not needed with --from ipfs://CID
     #[arg(value_name = "CHANNEL[@WHEN]")]
-    snapshot: SnapshotRef,
-    /// Source: a path, file://…, http(s)://…, s3://… or a store's name; repeat for several
+    snapshot: Option<SnapshotRef>,
+    /// Source: a path, file://…, http(s)://…, s3://…, ipfs://CID or a store's name; repeat for several
     #[arg(long, value_name = "SOURCE")]
     from: Vec<String>,
+    #[command(flatten)]
+    gateways: GatewayArgs,
     /// The repository to trust: b3: and 64 hex digits [default: what this machine trusts]
     #[arg(long, value_name = "b3:ID")]
     trust: Option<Pin>,
@@ -52,16 +55,17 @@ pub(crate) struct ShowArgs {
 
 /// Shows the snapshot; its files and chunks come before the summary.
 pub(super) async fn run(args: ShowArgs, context: &Context) -> Result<(), Failure> {
-    let configured = context.config.channel(&args.snapshot.channel);
-    let sources = context.sources(&env::list(args.from, "QSYNC_FROM", &configured.from), &args.engine.allowance(false)).await?;
+    let configured = args.snapshot.as_ref().map(|snapshot| context.config.channel(&snapshot.channel)).unwrap_or_default();
+    let words = env::list(args.from, "QSYNC_FROM", &configured.from);
+    let sources = context.sources_and_cids(&words, &args.gateways, &args.engine.allowance(false)).await?;
     let pin = args.trust.or(configured.trust);
-    let open = opened(context, &args.snapshot, pin, &sources).await?;
+    let open = opened(context, args.snapshot.as_ref(), pin, &sources).await?;
     context.finish_progress();
     if args.files {
         show::files(&open).for_each(|file| context.output.item("file", &file, file_line));
     }
     if args.chunks {
-        let sources = as_one(&sources, args.engine.settings(), context).await;
+        let sources = as_one(&sources.all, args.engine.settings(), context).await;
         let chunks = show::chunks(&open, &sources, |chunk| context.output.item("chunk", chunk, chunk_line));
         context.until_stopped(async { Ok(chunks.await?) }).await?;
     }

@@ -8,18 +8,47 @@ use crate::{
         context::Context,
         exit::Failure,
         first_contact::introduced,
+        stores::OpenSources,
         values::{Pin, SnapshotRef},
     },
     sources::{Settings, Sources, forms},
     store::{DynReadStore, RetryPolicy, RetryStore},
-    types::When,
+    types::{ChannelName, When},
 };
 
-/// The snapshot that the user names, verified.
+/// The snapshot that the user names, by its channel or by its CID, verified.
 ///
 /// # Errors
 /// When it cannot be had or may not be used, or the user asked to stop.
 pub(super) async fn opened(
+    context: &Context,
+    snapshot: Option<&SnapshotRef>,
+    pin: Option<Pin>,
+    sources: &OpenSources,
+) -> Result<OpenSnapshot, Failure> {
+    match snapshot {
+        Some(snapshot) => of_channel(context, snapshot, pin, &sources.all).await,
+        None => by_cid(context, sources, pin, RetryPolicy::default()).await,
+    }
+}
+
+/// The snapshot that the only CID among the sources names. A channel's configured pin counts as that of the command line.
+///
+/// # Errors
+/// When there is not one CID, the snapshot cannot be had or is not of the pinned repository, or the user asked to stop.
+pub(super) async fn by_cid(
+    context: &Context,
+    sources: &OpenSources,
+    pin: Option<Pin>,
+    policy: RetryPolicy,
+) -> Result<OpenSnapshot, Failure> {
+    let (cid, sources) = sources.only_cid()?;
+    let (sources, state) = (patient_within(sources, policy), context.open_state()?);
+    let pin_of = |channel: &ChannelName| pin.or_else(|| context.config.channel(channel).trust).map(|pin| pin.0);
+    context.until_stopped(async { Ok(catalog::open_by_cid(&sources, cid, &state, pin_of).await?) }).await
+}
+
+async fn of_channel(
     context: &Context,
     snapshot: &SnapshotRef,
     pin: Option<Pin>,
@@ -35,7 +64,11 @@ pub(super) async fn opened(
 
 /// Sources whose passing faults are waited out: for the few small objects at the start of a command.
 pub(super) fn patient(sources: &[DynReadStore]) -> Vec<DynReadStore> {
-    let patient = |store: &DynReadStore| -> DynReadStore { Arc::new(RetryStore::new(Arc::clone(store), RetryPolicy::default())) };
+    patient_within(sources, RetryPolicy::default())
+}
+
+fn patient_within(sources: &[DynReadStore], policy: RetryPolicy) -> Vec<DynReadStore> {
+    let patient = |store: &DynReadStore| -> DynReadStore { Arc::new(RetryStore::new(Arc::clone(store), policy)) };
     sources.iter().map(patient).collect()
 }
 

@@ -14,6 +14,7 @@ use crate::{
         env,
         exit::Failure,
         first_contact::introduced,
+        gateways::GatewayArgs,
         output::stdout,
         sources::source_lines,
         values::{Pin, SnapshotRef},
@@ -43,9 +44,11 @@ pub(crate) struct VerifyArgs {
     /// Fetch what is wrong or missing, and nothing else, and write it where it belongs. Needs --from
     #[arg(long)]
     repair: bool,
-    /// Source: a path, file://…, http(s)://…, s3://… or a store's name; repeat for several, all are used at once
+    /// Source: a path, file://…, http(s)://…, s3://…, ipfs://CID or a store's name; repeat for several, all are used at once
     #[arg(long, value_name = "SOURCE")]
     from: Vec<String>,
+    #[command(flatten)]
+    gateways: GatewayArgs,
     /// The repository to trust: b3: and 64 hex digits [default: what this machine trusts]
     #[arg(long, value_name = "b3:ID")]
     trust: Option<Pin>,
@@ -133,7 +136,7 @@ async fn remote(args: &VerifyArgs, context: &Context) -> Result<Option<Remote>, 
     let configured = args.snapshot.as_ref().map(|snapshot| context.config.channel(&snapshot.channel));
     let from = configured.as_ref().map_or(&[][..], |channel| &channel.from);
     Ok(Some(Remote {
-        sources: context.sources(&env::list(args.from.clone(), "QSYNC_FROM", from), &args.engine.allowance(false)).await?,
+        sources: context.sources(&env::list(args.from.clone(), "QSYNC_FROM", from), &args.gateways, &args.engine.allowance(false)).await?,
         snapshot: args.snapshot.clone().map(|snapshot| (snapshot.channel, snapshot.when)),
         pin: args.trust.or_else(|| configured.as_ref()?.trust).map(|pin| pin.0),
         memory_bytes: args.memory.as_u64(),

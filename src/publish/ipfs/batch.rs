@@ -6,7 +6,7 @@ use crate::format::{
 };
 
 /// The most bytes of a batch: what a connection that breaks makes the node receive again.
-const MAX_BYTES: u64 = 256 << 20;
+const MAX_BYTES: u64 = 128 << 20;
 /// The most blocks of a batch: its guard is one block, which names them all.
 const MAX_PIECES: usize = 4000;
 

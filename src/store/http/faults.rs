@@ -1,6 +1,9 @@
 //! Servers that break the protocol, stall, lie or lead astray.
 
-use std::{net::SocketAddr, sync::Mutex};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -332,7 +335,7 @@ async fn a_server_that_does_not_speak_tls_fails_with_that_reason() {
         connection.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
         tokio::time::sleep(Duration::from_secs(5)).await;
     });
-    let store = HttpStore::open(&format!("https://{address}/").parse().unwrap(), server.store().timeouts).unwrap();
+    let store = HttpStore::open(&format!("https://{address}/").parse().unwrap(), server.store().web.timeouts).unwrap();
     let error = store.get(&key(), 100).await.unwrap_err();
     assert!(error.reason.contains("TLS"), "{error}: {:?}", error.source);
 }

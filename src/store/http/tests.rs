@@ -1,6 +1,6 @@
 //! The contract, served by an ordinary file server.
 
-use std::{net::SocketAddr, path::Path};
+use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use tower_http::services::ServeDir;
 

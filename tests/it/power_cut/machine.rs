@@ -156,6 +156,7 @@ pub(super) fn restoring(fs: &MemoryFs, source: DynReadStore, pin: Hash) -> resto
     restore::Options {
         channel: channel(),
         when: None,
+        by_cid: None,
         sources: vec![source],
         target: TARGET.into(),
         existing: Existing::Refuse,

@@ -131,7 +131,10 @@ impl Wire for TcpStream {
 
 /// Answers one request; `None` when the connection is over.
 fn serve<S: Read + Write + Wire>(stream: &mut S, root: &Path, script: &Script, asked: &Asked) -> Option<()> {
-    let key = read_request(stream)?;
+    let Request { key, is_head } = read_request(stream)?;
+    if is_head {
+        return tell(stream, &root.join(&key));
+    }
     let before = note(asked, &key);
     let answer = script(&key, before);
     let object = std::fs::read(root.join(&key)).ok();
@@ -220,8 +223,20 @@ fn note(asked: &Asked, key: &str) -> usize {
     before
 }
 
-/// The key that a request asks for. Clients send one request after the other, so nothing is lost with the buffer.
-fn read_request(stream: &mut impl Read) -> Option<String> {
+/// Says of an object only whether it is there, as a node does that is not to ask others.
+fn tell(stream: &mut impl Write, object: &Path) -> Option<()> {
+    let status = if object.exists() { "200 OK" } else { "412 Precondition Failed" };
+    stream.write_all(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").as_bytes()).ok()
+}
+
+/// What a request asks for.
+struct Request {
+    key: String,
+    is_head: bool,
+}
+
+/// The next request. Clients send one request after the other, so nothing is lost with the buffer.
+fn read_request(stream: &mut impl Read) -> Option<Request> {
     let mut lines = BufReader::new(stream).lines();
     let first = lines.next()?.ok()?;
     for line in lines {
@@ -229,7 +244,7 @@ fn read_request(stream: &mut impl Read) -> Option<String> {
             // A proxy is asked with the whole address.
             let target = first.split(' ').nth(1)?;
             let path = target.split_once("://").map_or(target, |(_, rest)| rest.split_once('/').map_or("", |(_, path)| path));
-            return Some(path.trim_start_matches('/').to_owned());
+            return Some(Request { key: path.trim_start_matches('/').to_owned(), is_head: first.starts_with("HEAD ") });
         }
     }
     None

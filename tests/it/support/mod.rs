@@ -4,6 +4,7 @@ pub(crate) mod command;
 pub(crate) mod database;
 pub(crate) mod evil;
 pub(crate) mod forge;
+pub(crate) mod gateway;
 pub(crate) mod kubo;
 pub(crate) mod server;
 pub(crate) mod tls;

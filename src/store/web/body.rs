@@ -22,9 +22,6 @@ pub(super) async fn read(mut response: Response, timeouts: &Timeouts, max_bytes:
         }
         into.extend_from_slice(&bytes);
     }
-    if into.is_empty() {
-        return Err(Fault::new(ErrorKind::BadAnswer, "the answer is empty"));
-    }
     Ok(())
 }
 

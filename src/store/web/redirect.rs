@@ -6,6 +6,8 @@ use ::url::{Host, Url};
 use reqwest::redirect::{Attempt, Policy};
 use thiserror::Error;
 
+use super::Redirects;
+
 /// The most redirects followed for one request.
 const MAX_HOPS: usize = 5;
 
@@ -20,18 +22,20 @@ pub(super) enum Refused {
     Scheme(String),
     #[error("the server redirects to the link-local address {0}")]
     LinkLocal(String),
+    #[error("the server redirects to another host, {0}")]
+    OtherHost(String),
 }
 
 /// Follows what [`check`] allows. The client itself never sends a password to another host or port.
-pub(super) fn policy(configured: Host) -> Policy {
-    Policy::custom(move |attempt: Attempt<'_>| match check(&configured, attempt.previous(), attempt.url()) {
+pub(super) fn policy(configured: Host, redirects: Redirects) -> Policy {
+    Policy::custom(move |attempt: Attempt<'_>| match check(&configured, redirects, attempt.previous(), attempt.url()) {
         Ok(()) => attempt.follow(),
         Err(refused) => attempt.error(refused),
     })
 }
 
 /// `previous` are the URLs asked so far, the first one included.
-fn check(configured: &Host, previous: &[Url], to: &Url) -> Result<(), Refused> {
+fn check(configured: &Host, redirects: Redirects, previous: &[Url], to: &Url) -> Result<(), Refused> {
     if previous.len() > MAX_HOPS {
         return Err(Refused::TooMany);
     }
@@ -42,7 +46,9 @@ fn check(configured: &Host, previous: &[Url], to: &Url) -> Result<(), Refused> {
         other => return Err(Refused::Scheme(other.to_owned())),
     }
     match to.host() {
-        Some(host) if host.to_owned() != *configured && is_link_local_host(&host.to_owned()) => Err(Refused::LinkLocal(host.to_string())),
+        Some(host) if host.to_owned() == *configured => Ok(()),
+        Some(host) if is_link_local_host(&host.to_owned()) => Err(Refused::LinkLocal(host.to_string())),
+        Some(host) if redirects == Redirects::SameHost => Err(Refused::OtherHost(host.to_string())),
         _ => Ok(()),
     }
 }
@@ -69,7 +75,16 @@ mod tests {
 
     fn judge(configured: &str, previous: &[&str], to: &str) -> Result<(), Refused> {
         let previous: Vec<Url> = previous.iter().map(|url| url.parse().unwrap()).collect();
-        check(&Host::parse(configured).unwrap(), &previous, &to.parse().unwrap())
+        check(&Host::parse(configured).unwrap(), Redirects::Elsewhere, &previous, &to.parse().unwrap())
+    }
+
+    #[test]
+    fn who_must_stay_at_the_host_follows_to_no_other() {
+        let judge = |to: &str| {
+            check(&Host::parse("a.example").unwrap(), Redirects::SameHost, &["http://a.example/x".parse().unwrap()], &to.parse().unwrap())
+        };
+        assert_eq!(judge("https://a.example/y"), Ok(()));
+        assert_eq!(judge("http://bafy.ipfs.a.example/"), Err(Refused::OtherHost("bafy.ipfs.a.example".to_owned())));
     }
 
     // HM-12
