@@ -15,6 +15,7 @@ const AGAIN: &str = "run the same command again: everything verified is kept";
 const MORE_SOURCES: &str = "add another source with --from and run the same command again: everything verified is kept";
 const ACCEPT_COST: &str =
     "run the same command with --accept-cost to pay for what only they have, or with --max-cost USD to pay no more than that";
+const NOT_COMPLETE: &str = "the archive is not complete: do not use it";
 const PAY: &str = "run the same command with --max-cost USD to pay for what only they have, and no more than that";
 const FREE_SOURCE: &str = "or name a source that costs nothing with --from: a CDN, IPFS or a mirror";
 const MORE_MONEY: &str = "run the same command with a greater --max-cost: it goes on where this run ended, and everything verified is kept";
@@ -192,8 +193,15 @@ impl Classify for export::Error {
             Self::Catalog(error) => error.classify(),
             Self::Rows(error) => error.classify(),
             Self::Chunk { source, .. } => source.classify(),
-            Self::Write(_) => (Code::Io, one("the archive is not complete: do not use it")),
-            Self::Interrupted => (Code::Interrupted, one("the archive is not complete: do not use it")),
+            Self::Forms { .. } => (
+                Code::Usage,
+                vec!["add a source with frames (chunks/) with --from, or write a plain tar: --format tar".into(), NOT_COMPLETE.into()],
+            ),
+            Self::Contradiction { .. } => {
+                (Code::Defect, vec!["tell the publisher, and export another snapshot".into(), NOT_COMPLETE.into()])
+            }
+            Self::Write(_) => (Code::Io, one(NOT_COMPLETE)),
+            Self::Interrupted => (Code::Interrupted, one(NOT_COMPLETE)),
             Self::WorkerDied => (Code::Error, one("this is a mistake in qsync: please report it")),
         }
     }

@@ -140,3 +140,45 @@ impl<S: Stream<Item = Result<Bytes, io::Error>>> Stream for Watched<S> {
         piece
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::{StreamExt as _, stream};
+
+    use super::*;
+
+    /// An archive whose pieces take so long each, and how it is watched.
+    fn slow(seconds: &[u64]) -> (Watched<impl Stream<Item = Result<Bytes, io::Error>> + use<>>, Watch) {
+        let pieces = stream::iter(seconds.to_vec()).then(async |seconds| {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            Ok(Bytes::from_static(b"piece"))
+        });
+        let watch = Watch::default();
+        (Watched { car: Box::pin(pieces), watch: watch.clone() }, watch)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_archive_may_take_as_long_to_make_as_it_does() {
+        let (mut archive, watch) = slow(&[3000, 3000]);
+        for _ in 0..2 {
+            tokio::select! {
+                piece = archive.next() => assert!(piece.unwrap().is_ok()),
+                () = watch.stalled() => panic!("it is being made"),
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_takes_nothing_is_given_up() {
+        let began = Instant::now();
+        Watch::default().stalled().await;
+        assert_eq!(began.elapsed(), STALL, "before the first piece");
+        let (mut archive, watch) = slow(&[3000, 0]);
+        archive.next().await;
+        let taken = Instant::now();
+        watch.stalled().await;
+        assert_eq!(taken.elapsed(), STALL, "after a piece");
+        archive.next().await;
+        assert!(!watch.is_stalled(), "it goes on");
+    }
+}

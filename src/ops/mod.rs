@@ -3,6 +3,7 @@
 pub mod cid;
 pub mod diff;
 pub mod export;
+mod frames;
 pub mod list;
 pub mod mirror;
 pub mod serve;

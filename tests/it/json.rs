@@ -155,7 +155,10 @@ fn read(printed: &mut Printed, world: &World, pin: &str) {
     printed.run("root show", ask(&["root", "show"]));
     printed.run("head show", ask(&["head", "show", CHANNEL]));
     let (exported, tar) = printed.run_beside_data("export", ask(&["export", CHANNEL]));
-    assert_eq!(exported["tar_bytes"], tar.len());
+    assert_eq!([&exported["tar_bytes"], &exported["written_bytes"]], [tar.len(); 2]);
+    let (framed, archive) = printed.run_beside_data("export", ask(&["export", CHANNEL, "--format", "tar.zst"]));
+    assert_eq!((&framed["format"], &framed["tar_bytes"]), (&"tar.zst".into(), &exported["tar_bytes"]));
+    assert_eq!(framed["written_bytes"], archive.len());
     let (refused, nothing) = printed.run_beside_data("export", ask(&["export", "demo/other"]));
     assert_eq!((&refused["code"], nothing.len()), (&"unknown-channel".into(), 0));
 }

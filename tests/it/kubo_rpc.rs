@@ -104,16 +104,6 @@ async fn a_node_that_never_answers_is_given_up() {
     assert_eq!((error.kind, error.reason.as_str()), (ErrorKind::Interrupted, "nothing moved for 120 s"));
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_archive_may_take_as_long_to_make_as_it_does() {
-    let kubo = open(&FakeKubo::start());
-    let slow = futures::stream::unfold(contract::archive(&[Block::leaf(vec![1]), Block::leaf(vec![2])]).into_iter(), |mut pieces| async {
-        tokio::time::sleep(Duration::from_secs(3000)).await;
-        Some((pieces.next()?, pieces))
-    });
-    assert_eq!(kubo.import(slow).await.unwrap(), 2);
-}
-
 #[tokio::test]
 async fn an_online_node_looks_for_a_block_until_its_time_is_over() {
     let node = FakeKubo::start().online();

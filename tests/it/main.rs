@@ -11,6 +11,7 @@ mod diff;
 mod evil_manifest;
 mod evil_mirror;
 mod evil_network;
+mod export_frames;
 mod faults_doc;
 mod first_contact;
 mod ipfs_publish;

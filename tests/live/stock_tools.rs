@@ -24,6 +24,19 @@ fn tar_unpacks_an_export() {
 }
 
 #[test]
+fn zstd_and_tar_unpack_an_export_of_frames() {
+    let (world, pin) = World::published();
+    let nginx = Nginx::start(&world.store());
+    fs::create_dir(world.target()).unwrap();
+    let export = world.operator().args(["export", CHANNEL, "--format", "tar.zst", "--trust", &pin, "--from", &nginx.url()]).output();
+    assert!(export.status.success(), "{}", text(&export.stderr));
+    fs::write(world.path("db.tar.zst"), &export.stdout).unwrap();
+    // Each frame ends by itself, so that zstd has nothing to say.
+    shell("zstd --test --quiet db.tar.zst && zstd -d -c db.tar.zst | tar x -C restored", world.folder());
+    assert_diff_finds_nothing(&world.path("data"), &world.target());
+}
+
+#[test]
 fn b3sum_checks_what_verify_prints() {
     let (world, pin) = World::published();
     world.restore_command(&pin).summary();

@@ -1,8 +1,8 @@
-//! `qsync export`: a snapshot as one plain tar on standard output.
+//! `qsync export`: a snapshot as one tar on standard output.
 
 use std::io::{self, IsTerminal};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::snapshot::{as_one, opened};
 use crate::{
@@ -23,7 +23,27 @@ const EXAMPLES: &str = "\
 Examples:
   qsync export kusama/pruned --from https://a.example/snap | tar x -C /srv/node/db
   qsync export kusama/pruned@24187312 --from /srv/store > db.tar
+  qsync export kusama/pruned --from /srv/store --format tar.zst > db.tar.zst
 ";
+
+/// How the archive is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ArchiveFormat {
+    /// As it is
+    Tar,
+    /// Of the frames as they are stored: nothing is compressed again
+    #[value(name = "tar.zst")]
+    TarZst,
+}
+
+impl From<ArchiveFormat> for export::Format {
+    fn from(format: ArchiveFormat) -> Self {
+        match format {
+            ArchiveFormat::Tar => Self::Tar,
+            ArchiveFormat::TarZst => Self::TarZst,
+        }
+    }
+}
 
 /// Write a snapshot as a tar archive to standard output, every byte verified
 #[derive(Debug, Args)]
@@ -40,6 +60,9 @@ pub(crate) struct ExportArgs {
     /// The repository to trust: b3: and 64 hex digits [default: what this machine trusts]
     #[arg(long, value_name = "b3:ID")]
     trust: Option<Pin>,
+    /// How the archive is written
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "tar")]
+    format: ArchiveFormat,
     #[command(flatten)]
     engine: EngineArgs,
 }
@@ -57,7 +80,7 @@ pub(super) async fn run(args: ExportArgs, context: &Context) -> Result<(), Failu
     let pin = args.trust.or(configured.trust);
     let open = opened(context, args.snapshot.as_ref(), pin, &sources).await?;
     let (sources, progress) = (as_one(&sources.all, args.engine.settings(), context).await, context.progress());
-    let exported = export::export(&open, &sources, io::stdout(), &context.stop, &progress).await?;
+    let exported = export::export(&open, &sources, args.format.into(), io::stdout(), &context.stop, &progress).await?;
     context.finish_progress();
     if context.output.format() == Format::Json {
         context.output.summary("export", &exported, |_| String::new());

@@ -7,15 +7,14 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::{Error, destination::Destination};
 use crate::{
     format::{
-        chunk,
-        frame::{Decoder, Encoder},
         key,
         list::{FileShape, SEGMENT_ROWS},
         manifest::{FileEntry, Layout, Manifest},
         row::{Row, Stored},
     },
+    ops::frames::{self, NoFrame},
     progress::{Event, Progress},
-    sources::{Exhausted, Form as SourceForm, Sources},
+    sources::{Exhausted, Sources},
     trust::Verified,
     types::{Form, Forms, Hash, RelPath},
 };
@@ -184,17 +183,12 @@ impl Copying {
         Ok(())
     }
 
-    /// The frame that the row names, from a source that has frames, else made again of the chunk.
     async fn frame(&self, wanted: &Wanted) -> Result<Vec<u8>, Error> {
-        if !self.sources.any_has(SourceForm::Framed) {
-            return self.encoded(wanted, self.chunk(wanted).await?).await;
-        }
-        match self.sources.frame(wanted.hash, wanted.frame_bytes).await {
-            Err(Exhausted::Missing { .. }) if self.sources.any_has(SourceForm::Raw) => {
-                self.encoded(wanted, self.chunk(wanted).await?).await
-            }
-            fetched => fetched.map_err(|source| self.not_delivered(wanted, source)),
-        }
+        let fetched = frames::fetch(&self.sources, &self.manifest.about().encoder, &wanted.row, wanted.raw_bytes).await;
+        fetched.map_err(|lost| match lost {
+            NoFrame::Sources(source) => self.not_delivered(wanted, source),
+            NoFrame::Otherwise => Error::Forms { path: self.path(wanted) },
+        })
     }
 
     async fn chunk(&self, wanted: &Wanted) -> Result<Vec<u8>, Error> {
@@ -202,22 +196,8 @@ impl Copying {
     }
 
     async fn decoded(&self, wanted: &Wanted, frame: &[u8]) -> Result<Vec<u8>, Error> {
-        let (Wanted { row, raw_bytes, .. }, frame) = (*wanted, frame.to_vec());
-        let decoded = on_a_thread(move || {
-            let mut raw = Vec::with_capacity(raw_bytes as usize);
-            chunk::verify_frame(&row, raw_bytes, &frame, &mut Decoder::new(), &mut raw).map(drop).map(|()| raw)
-        });
-        decoded.await.map_err(|source| Error::Chunk { path: self.path(wanted), source })
-    }
-
-    async fn encoded(&self, wanted: &Wanted, raw: Vec<u8>) -> Result<Vec<u8>, Error> {
-        let (encoder, hash) = (Encoder::like(&self.manifest.about().encoder), wanted.hash);
-        let encoded = on_a_thread(move || {
-            let mut frame = Vec::new();
-            encoder?.encode(&raw, &mut frame).ok()?;
-            (Hash::of(&frame) == hash).then_some(frame)
-        });
-        encoded.await.ok_or_else(|| Error::Forms { path: self.path(wanted) })
+        let decoded = frames::decode(wanted.row, wanted.raw_bytes, frame.to_vec()).await;
+        decoded.map(|(_, raw)| raw).map_err(|source| Error::Chunk { path: self.path(wanted), source })
     }
 
     fn path(&self, wanted: &Wanted) -> RelPath {
@@ -242,8 +222,4 @@ impl Copying {
         let bytes = self.shape(file).rows_in(place.segment) * Row::BYTES as u64;
         self.destination.place(&key::list(&id), id, bytes, fetch).await
     }
-}
-
-async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))
 }

@@ -49,6 +49,11 @@ impl Forge {
         Self { world, pin, keys, honest, head }
     }
 
+    /// The repository, as `--trust` takes it.
+    pub(crate) fn pin(&self) -> &str {
+        &self.pin
+    }
+
     /// The honest manifest.
     pub(crate) fn manifest(&self) -> Value {
         self.honest.clone()
