@@ -9,7 +9,7 @@
 //! | 4 | [`publish`], [`restore`], [`ops`] |
 //! | 3 | [`catalog`], [`disk`], [`sources`] |
 //! | 2 | [`trust`] |
-//! | 1 | [`mod@format`], [`store`], [`progress`] |
+//! | 1 | [`mod@format`], [`store`], [`kubo`], [`progress`] |
 //! | 0 | [`types`], [`fs`] |
 
 pub mod cli;
@@ -25,6 +25,7 @@ pub mod sources;
 pub mod trust;
 
 pub mod format;
+pub mod kubo;
 pub mod progress;
 pub mod store;
 

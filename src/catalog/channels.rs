@@ -7,7 +7,10 @@ use super::{
     error::Error,
 };
 use crate::{
-    format::{index::Index, key},
+    format::{
+        index::{Index, OnIpfs},
+        key,
+    },
     store::{DynReadStore, DynWriteStore, Swap},
     trust::Answer,
     types::{ChannelName, Hash},
@@ -45,6 +48,14 @@ pub fn nearest(channel: &ChannelName, known: &BTreeSet<ChannelName>) -> Vec<Chan
 /// [`Error::Contended`] when others change it all the time; [`Error::Store`].
 pub async fn update_index(store: &DynWriteStore, repo: Hash, channel: &ChannelName) -> Result<(), Error> {
     change_index(store, repo, |index| index.channels.insert(channel.clone())).await
+}
+
+/// Says in a store's index where the newest snapshot of a channel is on IPFS.
+///
+/// # Errors
+/// As [`update_index`].
+pub async fn index_on_ipfs(store: &DynWriteStore, repo: Hash, channel: &ChannelName, place: &OnIpfs) -> Result<(), Error> {
+    change_index(store, repo, |index| index.ipfs.insert(channel.clone(), place.clone()).as_ref() != Some(place)).await
 }
 
 /// Makes an index without channels, unless there is one.

@@ -5,6 +5,7 @@ use jiff::SignedDuration;
 use super::{
     channels::create_index,
     error::Error,
+    key_store,
     open::blocking,
     prepare::{prepare_store, repo_in},
     state_dir::{StateDir, StateError},
@@ -53,21 +54,56 @@ pub async fn init(store: &DynWriteStore, name: &str, state: &StateDir, now: Time
     if let Some(repo) = repo_in(store).await? {
         return adopt(store, state, repo).await;
     }
-    let (root_key, publish_key) = blocking(state, |state| Ok((state.generate_key()?, state.generate_key()?))).await?;
-    let root = first_root(name, &root_key, &publish_key, now);
-    let envelope = sign_root(&root, &[&root_key])?;
-    let chain = start(store, &envelope)?;
-    prepare_store(store, &chain).await?;
-    create_index(store, chain.repo()).await?;
-    trust(state, &chain).await?;
-    Ok(Initialised::Created { repo: chain.repo(), root_key: root_key.id(), publish_key: publish_key.id(), expires: root.expires })
+    let made = Made::generate(name, state, now).await?;
+    made.put(store, state).await
+}
+
+/// Keys and a first root that no store has yet.
+struct Made {
+    chain: RootChain,
+    root_key: KeyId,
+    publish_key: KeyId,
+    expires: Timestamp,
+}
+
+impl Made {
+    async fn generate(name: &str, state: &StateDir, now: Timestamp) -> Result<Self, Error> {
+        let (root_key, publish_key) = blocking(state, |state| Ok((state.generate_key()?, state.generate_key()?))).await?;
+        let root = first_root(name, &root_key, &publish_key, now);
+        let envelope = sign_root(&root, &[&root_key])?;
+        let chain = start("the first root", &envelope)?;
+        Ok(Self { chain, root_key: root_key.id(), publish_key: publish_key.id(), expires: root.expires })
+    }
+
+    async fn put(self, store: &DynWriteStore, state: &StateDir) -> Result<Initialised, Error> {
+        let Self { chain, root_key, publish_key, expires } = self;
+        prepare_store(store, &chain).await?;
+        create_index(store, chain.repo()).await?;
+        trust(state, &chain).await?;
+        Ok(Initialised::Created { repo: chain.repo(), root_key, publish_key, expires })
+    }
+}
+
+/// The same with a key store of this machine in place of a store, for who publishes to nodes of IPFS alone.
+///
+/// # Errors
+/// As [`init`].
+pub async fn init_key_store(name: &str, state: &StateDir, now: Timestamp) -> Result<(DynWriteStore, Initialised), Error> {
+    if let Some(store) = key_store::find(state).await? {
+        let initialised = init(&store, name, state, now).await?;
+        return Ok((store, initialised));
+    }
+    let made = Made::generate(name, state, now).await?;
+    let store = key_store::open(state, made.chain.repo()).await?;
+    let initialised = made.put(&store, state).await?;
+    Ok((store, initialised))
 }
 
 /// Says that a repository of this machine is there, and trusts it where a run was interrupted before it did.
 async fn adopt(store: &DynWriteStore, state: &StateDir, repo: Hash) -> Result<Initialised, Error> {
     let in_use = || Error::AlreadyInUse { store: store.name().to_owned(), found: repo };
     let envelope = store.get(&key::root(1), key::ROOT_MAX_BYTES).await?;
-    let chain = start(store, &envelope)?;
+    let chain = start(store.name(), &envelope)?;
     let root = chain.newest().clone();
     if !blocking(state, move |state| holds_a_root_key(state, &root)).await? {
         return Err(in_use());
@@ -87,9 +123,9 @@ fn holds_a_root_key(state: &StateDir, root: &Root) -> Result<bool, StateError> {
     Ok(false)
 }
 
-fn start(store: &DynWriteStore, envelope: &[u8]) -> Result<RootChain, Error> {
+fn start(store: &str, envelope: &[u8]) -> Result<RootChain, Error> {
     repo_of(envelope).and_then(|(repo, _)| RootChain::start(repo, envelope)).map_err(|e| Error::StoredRoot {
-        store: store.name().to_owned(),
+        store: store.to_owned(),
         version: 1,
         source: Some(e),
     })

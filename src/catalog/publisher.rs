@@ -116,7 +116,7 @@ async fn common_repo(stores: &[DynWriteStore]) -> Result<Option<Hash>, Error> {
 }
 
 /// The one repository that this machine can sign for.
-fn sole_repo(state: &StateDir) -> Result<Hash, Error> {
+pub(super) fn sole_repo(state: &StateDir) -> Result<Hash, Error> {
     let mut able = BTreeSet::new();
     for repo in state.repos()? {
         let known = state.repo(repo)?.unwrap_or_default();

@@ -5,7 +5,7 @@ use super::{
     exit::{Classify, finish, named, one},
 };
 use crate::{
-    ops::{diff, export, list, mirror, serve::ServeError, show},
+    ops::{cid, diff, export, list, mirror, serve::ServeError, show},
     publish,
     restore::{self, NoSuccessor},
     sources::Exhausted,
@@ -200,6 +200,15 @@ impl Classify for export::Error {
 
     fn details(&self) -> Vec<String> {
         if let Self::Catalog(error) = self { error.details() } else { Vec::new() }
+    }
+}
+
+impl Classify for cid::Error {
+    fn classify(&self) -> (Code, Vec<String>) {
+        match self {
+            Self::Disk(error) => error.classify(),
+            Self::WorkerDied => (Code::Error, one("this is a mistake in qsync: please report it")),
+        }
     }
 }
 

@@ -160,6 +160,11 @@ pub(crate) fn locate(word: &str, config: &Config) -> Result<StoreUrl, Failure> {
     }
 }
 
+/// The URL behind what the user calls `word`: that of the configuration, or the word itself.
+pub(crate) fn configured_url(word: &str, config: &Config) -> String {
+    config.store_url(word).filter(|_| is_bare(word)).map_or_else(|| word.to_owned(), |url| url.to_string())
+}
+
 /// Whether a word can only be the name of a store: no path and no URL.
 fn is_bare(word: &str) -> bool {
     !word.is_empty() && !word.contains(['/', ':']) && !word.starts_with('.')

@@ -2,12 +2,14 @@
 //!
 //! Pure: no files, no clock, no network. `docs/format.md` describes the same for people.
 
+pub mod archive;
 pub mod car;
 pub mod chunk;
 pub mod file_hash;
 pub mod frame;
 pub mod head;
 pub mod index;
+pub mod ipfs;
 pub mod json;
 pub mod key;
 pub mod list;

@@ -53,10 +53,10 @@ impl StoreInfo {
         Self { format: FORMAT.to_owned(), repo, forms: forms.iter().collect(), cas }
     }
 
-    /// The forms that it holds. A store that names none is taken for one of frames, as readers take it.
+    /// The forms that it holds.
     #[must_use]
     pub fn forms(&self) -> Forms {
-        Forms::of(&self.forms).unwrap_or(Forms::Zstd)
+        Forms::of(&self.forms)
     }
 
     /// Reads a `store.json`.
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn reads_what_it_writes_and_nothing_newer() {
-        for forms in [Forms::Zstd, Forms::Raw, Forms::Both] {
+        for forms in [Forms::Zstd, Forms::Raw, Forms::Both, Forms::Neither] {
             let value = StoreInfo::new(Hash::of(b"repo"), forms, Cas::Quoted);
             let read = StoreInfo::from_bytes(&value.to_bytes()).unwrap();
             assert_eq!((&read, read.forms()), (&value, forms));

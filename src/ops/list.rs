@@ -32,6 +32,8 @@ pub struct ListedSnapshot {
     pub until: Timestamp,
     /// The sources whose head names it.
     pub sources: Vec<String>,
+    /// The CID of its directory on IPFS, if it is there.
+    pub ipfs: Option<String>,
 }
 
 /// Why nothing can be listed.
@@ -98,6 +100,7 @@ fn snapshots(channel: &OpenChannel) -> Vec<ListedSnapshot> {
         frame_bytes: Some(head.snapshot.frame_bytes),
         until: head.expires,
         sources: sources.clone(),
+        ipfs: head.snapshot.ipfs.as_ref().map(|ipfs| ipfs.root.clone()),
     };
     let older = head.older.iter().map(|older| ListedSnapshot {
         channel: head.channel.clone(),
@@ -109,6 +112,7 @@ fn snapshots(channel: &OpenChannel) -> Vec<ListedSnapshot> {
         frame_bytes: None,
         until: older.until,
         sources: sources.clone(),
+        ipfs: older.ipfs.as_ref().map(|ipfs| ipfs.root.clone()),
     });
     std::iter::once(newest).chain(older).collect()
 }

@@ -1,5 +1,6 @@
-//! What else can be done with published snapshots: list, show, diff, export, mirror, serve.
+//! What else can be done with published snapshots: cid, list, show, diff, export, mirror, serve.
 
+pub mod cid;
 pub mod diff;
 pub mod export;
 pub mod list;

@@ -8,6 +8,7 @@ use thiserror::Error;
 use crate::{
     catalog::OpenSnapshot,
     format::{
+        head::Ipfs,
         list::{FileShape, SEGMENT_ROWS},
         manifest::FileEntry,
         row::{Row, Stored},
@@ -47,6 +48,8 @@ pub struct Shown {
     pub frame_bytes: u64,
     /// Bytes in holes.
     pub hole_bytes: u64,
+    /// Where it is on IPFS, as the head says: of an earlier snapshot only the directory of all.
+    pub ipfs: Option<Ipfs>,
 }
 
 /// A file of it.
@@ -110,7 +113,16 @@ pub fn show(snapshot: &OpenSnapshot) -> Shown {
         chunks: totals.chunks,
         frame_bytes: totals.frame_bytes,
         hole_bytes: totals.hole_bytes,
+        ipfs: ipfs(snapshot).cloned(),
     }
+}
+
+fn ipfs(snapshot: &OpenSnapshot) -> Option<&Ipfs> {
+    let (head, id) = (&snapshot.channel.head, snapshot.id());
+    if head.snapshot.manifest == id {
+        return head.snapshot.ipfs.as_ref();
+    }
+    head.older.iter().find(|older| older.manifest == id)?.ipfs.as_ref()
 }
 
 /// Its files, in order.

@@ -35,6 +35,8 @@ pub enum Phase {
     ReadBack,
     /// Hashing a directory.
     Verify,
+    /// Sending blocks to a node of IPFS.
+    Ipfs,
 }
 
 impl Phase {
@@ -50,6 +52,7 @@ impl Phase {
             Self::Finish => "finish",
             Self::ReadBack => "read-back",
             Self::Verify => "verify",
+            Self::Ipfs => "ipfs",
         }
     }
 }

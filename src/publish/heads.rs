@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
-use super::{Error, Options, previous::Previous, snapshot::Chosen, targets::Targets};
+use super::{Error, Options, previous::Previous, targets::Targets};
 use crate::{
     catalog::{
         self, Publisher, StateDir, StoreHead,
         plan::{NextHead, Planned, dropped_warning},
     },
-    format::{head::Head, key},
+    format::{
+        head::{Head, Newest},
+        index::OnIpfs,
+        key,
+    },
     progress::{Event, Phase, Progress, in_one_line},
     store::{self, DynReadStore, DynWriteStore, ErrorKind, Swap},
     trust::Verified,
@@ -65,6 +69,11 @@ impl Heads {
         Ok((head, forms))
     }
 
+    /// The envelopes of the trust roots, from version 1 on.
+    pub(super) fn trust_roots(&self) -> Vec<Vec<u8>> {
+        self.publisher.chain().envelopes().map(<[u8]>::to_vec).collect()
+    }
+
     /// The head with the highest number: what the next one follows.
     pub(super) fn newest(&self) -> Option<&Verified<Head>> {
         self.usable().map(|(_, head)| head).max_by_key(|head| head.seq)
@@ -111,18 +120,21 @@ impl Heads {
     }
 
     /// Signs one head and moves every store to it. The first one that can be moved decides: until then, a lost race ends the run,
-    /// so that no two publishers show different heads with one number. Gives the number.
+    /// so that no two publishers show different heads with one number.
     ///
     /// # Errors
     /// [`Error::Lost`] when another publisher was faster on the deciding store; [`Error::AllStoresFailed`].
-    pub(super) async fn advance(&self, options: &Options, targets: &Targets, chosen: &Chosen) -> Result<u64, Error> {
-        let signed = self.sign(options, targets, chosen)?;
+    pub(super) async fn advance(&mut self, options: &Options, targets: &Targets, newest: &Newest) -> Result<(), Error> {
+        let signed = self.sign(options, targets, newest)?;
         let mut decided = false;
         for index in targets.alive().iter() {
             let store = &targets.get(index).store;
             let expected = self.by_store[index].as_ref().and_then(|found| found.tag.as_ref());
             match catalog::write_head(store, expected, &signed).await {
-                Ok(Swap::Done(_)) => decided = true,
+                Ok(Swap::Done(tag)) => {
+                    decided = true;
+                    self.by_store[index] = Some(StoreHead { head: Some(signed.clone()), unusable: None, tag: Some(tag) });
+                }
                 Ok(Swap::Lost) if !decided => return Err(lost(options, store)),
                 Ok(Swap::Lost) => targets.get(index).fail(lost_race(store, options)),
                 Err(catalog::Error::Store(error)) => targets.get(index).fail(error),
@@ -131,7 +143,7 @@ impl Heads {
         }
         targets.any_alive()?;
         self.remember(options, &signed).await;
-        Ok(signed.seq)
+        Ok(())
     }
 
     /// The head is live already, so failing to remember it is a warning: the next run reads it from the stores.
@@ -142,7 +154,7 @@ impl Heads {
         }
     }
 
-    fn sign(&self, options: &Options, targets: &Targets, chosen: &Chosen) -> Result<Verified<Head>, Error> {
+    fn sign(&self, options: &Options, targets: &Targets, newest: &Newest) -> Result<Verified<Head>, Error> {
         let seen = self.usable().map(|(_, head)| head).chain(self.last_seen.as_ref());
         let seq = catalog::plan::next_seq(seen.map(|head| &**head)).map_err(catalog::Error::Plan)?;
         let chain = self.publisher.chain();
@@ -155,7 +167,7 @@ impl Heads {
             lifetime_secs: options.head_lifetime_secs,
             window_hours: WINDOW_HOURS,
             keep_last: options.keep_last,
-            snapshot: chosen.newest.clone(),
+            snapshot: newest.clone(),
             previous: self.newest().map(|head| &**head),
             moved: targets.alive().iter().map(|index| self.by_store[index].as_ref()?.head.as_deref()).collect(),
         };
@@ -178,11 +190,27 @@ impl Heads {
         for index in targets.alive().iter() {
             let store = &targets.get(index).store;
             if let Err(error) = catalog::update_index(store, self.publisher.chain().repo(), &options.channel).await {
-                let text = format!("{}: the index could not be updated: {}", store.name(), in_one_line(&error));
-                options.progress.event(Event::Warning { text });
+                warn_of_index(options, store, &error);
             }
         }
     }
+}
+
+impl Heads {
+    /// Says in every store's index where the newest snapshot is on IPFS. A hint too.
+    pub(super) async fn index_on_ipfs(&self, options: &Options, targets: &Targets, place: &OnIpfs) {
+        for index in targets.alive().iter() {
+            let store = &targets.get(index).store;
+            if let Err(error) = catalog::index_on_ipfs(store, self.publisher.chain().repo(), &options.channel, place).await {
+                warn_of_index(options, store, &error);
+            }
+        }
+    }
+}
+
+fn warn_of_index(options: &Options, store: &DynWriteStore, error: &catalog::Error) {
+    let text = format!("{}: the index could not be updated: {}", store.name(), in_one_line(error));
+    options.progress.event(Event::Warning { text });
 }
 
 fn lost(options: &Options, store: &DynWriteStore) -> Error {

@@ -8,6 +8,7 @@ mod buffers;
 mod encode;
 mod error;
 mod heads;
+pub mod ipfs;
 mod pipeline;
 pub mod plan;
 mod previous;
@@ -30,9 +31,14 @@ use targets::{Targets, Writing};
 
 use crate::{
     catalog::{self, StateDir},
+    format::{
+        head::{Head, Ipfs},
+        index::OnIpfs,
+    },
     fs::{Fs, resolve_existing},
     progress::{Event, Progress, Stop},
     store::{self, DynWriteStore},
+    trust::Verified,
     types::{ChannelName, ChunkSize, Hash, RelPath, Timestamp},
 };
 
@@ -60,14 +66,21 @@ async fn publish(options: &Arc<Options>) -> Result<Summary, Error> {
         ready = make_ready(options) => ready?,
         () = options.stop.wait() => return Err(Error::Interrupted),
     };
+    let mut ready = ready;
     let mut summary = ready.chosen.summary(options, &ready.source);
     if !options.dry_run {
+        let before = ready.heads.newest().cloned();
         // 8. Sign one head and advance every store to it, the deciding one first.
-        summary.seq = Some(ready.heads.advance(options, &ready.targets, &ready.chosen).await?);
+        ready.heads.advance(options, &ready.targets, &ready.chosen.newest).await?;
         // 9. Caches are told; the index, and what the next run need not read.
         ready.heads.announce(options, &ready.targets).await;
         ready.heads.update_index(options, &ready.targets).await;
         unchanged::remember(options, &ready.source.scan, ready.chosen.id()).await;
+        // 10. The same on IPFS, and the head that says where.
+        if let Some(target) = &options.ipfs {
+            summary.ipfs = Some(ipfs::publish(options, target, &mut ready, before).await);
+        }
+        summary.seq = ready.heads.newest().map(|head| head.seq);
     }
     summary.stores = ready.targets.summaries();
     summary.stores.extend(options.unopened.iter().map(StoreSummary::unopened));
@@ -81,6 +94,31 @@ struct Ready {
     targets: Arc<Targets>,
     heads: Heads,
     chosen: Chosen,
+}
+
+impl Ready {
+    /// The head that the stores show now.
+    fn live_head(&self) -> Verified<Head> {
+        self.heads.newest().cloned().expect("the stores were advanced to a head of this run")
+    }
+
+    /// The envelopes of the trust roots, from version 1 on.
+    fn trust_roots(&self) -> Vec<Vec<u8>> {
+        self.heads.trust_roots()
+    }
+
+    /// Advances every store to the head that says where the snapshot is on IPFS.
+    async fn name_on_ipfs(&mut self, options: &Arc<Options>, ipfs: Ipfs) -> Result<(), Error> {
+        self.chosen.newest = ipfs::named(&self.chosen.newest, ipfs);
+        self.heads.advance(options, &self.targets, &self.chosen.newest).await?;
+        self.heads.announce(options, &self.targets).await;
+        Ok(())
+    }
+
+    /// Says in the stores' indexes where the snapshot is on IPFS.
+    async fn index_on_ipfs(&self, options: &Arc<Options>, place: &OnIpfs) {
+        self.heads.index_on_ipfs(options, &self.targets, place).await;
+    }
 }
 
 async fn make_ready(options: &Arc<Options>) -> Result<Ready, Error> {
@@ -125,6 +163,8 @@ pub struct Options {
     pub stores: Vec<DynWriteStore>,
     /// Stores that were asked for and could not be opened.
     pub unopened: Vec<store::Error>,
+    /// The node that puts the snapshot on IPFS too.
+    pub ipfs: Option<ipfs::Target>,
     /// Height of a block that the database contains.
     pub height: Option<u64>,
     /// Hash of that block.
@@ -191,6 +231,8 @@ pub struct Summary {
     pub allowed_secrets: Vec<RelPath>,
     /// What became of each store.
     pub stores: Vec<StoreSummary>,
+    /// What became of it on IPFS; `None` when that was not asked for.
+    pub ipfs: Option<ipfs::Summary>,
     /// How long it took.
     pub seconds: f64,
 }

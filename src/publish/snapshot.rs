@@ -36,6 +36,8 @@ pub(super) struct Made {
 #[derive(Debug)]
 pub(super) struct Chosen {
     pub(super) newest: Newest,
+    /// Its manifest as it is stored.
+    stored: Bytes,
     unchanged: bool,
     made: Made,
 }
@@ -77,18 +79,18 @@ fn about(options: &Options) -> Result<About, Error> {
 /// [`Error::AllStoresFailed`].
 pub(super) async fn put(options: &Options, targets: &Targets, previous: &Previous, heads: &Heads, made: Made) -> Result<Chosen, Error> {
     let current = heads.newest().and_then(|head| Some((head, previous.get(&head.snapshot.manifest)?)));
-    let (chosen, id, bytes, held) = match current {
+    let (chosen, held) = match current {
         Some((head, old)) if is_unchanged(&old.manifest, &made.manifest) => {
             let bytes = Bytes::copy_from_slice(old.manifest.bytes());
-            (Chosen { newest: head.snapshot.clone(), unchanged: true, made }, head.snapshot.manifest, bytes, old.at)
+            (Chosen { newest: head.snapshot.clone(), stored: bytes, unchanged: true, made }, old.at)
         }
         _ => {
             heads.warn_of_same_height(options);
-            let (id, bytes) = (made.stored.id, Bytes::copy_from_slice(&made.stored.bytes));
-            (Chosen { newest: made.newest(), unchanged: false, made }, id, bytes, super::plan::StoreSet::EMPTY)
+            let stored = Bytes::copy_from_slice(&made.stored.bytes);
+            (Chosen { newest: made.newest(), stored, unchanged: false, made }, super::plan::StoreSet::EMPTY)
         }
     };
-    targets.put(targets.lacking(held), &key::manifest(&id), &bytes).await?;
+    targets.put(targets.lacking(held), &key::manifest(&chosen.id()), &chosen.stored).await?;
     Ok(chosen)
 }
 
@@ -119,6 +121,16 @@ impl Chosen {
         self.newest.manifest
     }
 
+    /// What is in it: equal in the previous manifest, where that stays.
+    pub(super) fn manifest(&self) -> &Manifest {
+        &self.made.manifest
+    }
+
+    /// Its manifest as it is stored.
+    pub(super) fn stored(&self) -> &[u8] {
+        &self.stored
+    }
+
     /// Length of its stored manifest.
     pub(super) fn manifest_bytes(&self) -> u64 {
         self.newest.manifest_bytes
@@ -141,6 +153,7 @@ impl Chosen {
             hole_bytes: totals.hole_bytes,
             allowed_secrets: source.allowed.clone(),
             stores: Vec::new(),
+            ipfs: None,
             seconds: 0.0,
         }
     }

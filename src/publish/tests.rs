@@ -42,6 +42,7 @@ impl Machine {
             data_dir: self.folder.path().join("data"),
             stores,
             unopened: Vec::new(),
+            ipfs: None,
             height: None,
             block_hash: None,
             chunk_size: ChunkSize::try_from(65_536).unwrap(),

@@ -172,7 +172,7 @@ mod tests {
             assert_eq!(AnyCid::try_from(cid.to_bytes()).unwrap().try_into(), Ok(cid));
         }
         assert!(Cid::new(Codec::Raw, Hash::of(b"")).to_string().starts_with("bafkr4i"));
-        assert!(Cid::new(Codec::DagPb, Hash::of(b"")).to_string().starts_with("bafyr4i"));
+        assert!(Cid::new(Codec::DagPb, Hash::of(b"")).to_string().starts_with("bafyb4i"));
     }
 
     #[test]

@@ -15,9 +15,11 @@ pub enum Form {
     Raw,
 }
 
-/// The forms that one store holds: one or both.
+/// The forms that one store holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forms {
+    /// No chunks at all: they are somewhere else, and it holds what names them.
+    Neither,
     /// Frames only.
     Zstd,
     /// Raw chunks only.
@@ -43,14 +45,14 @@ impl Forms {
         [Form::Zstd, Form::Raw].into_iter().filter(move |form| self.contains(*form))
     }
 
-    /// The forms in a list; `None` for an empty one.
+    /// The forms in a list.
     #[must_use]
-    pub fn of(list: &[Form]) -> Option<Self> {
+    pub fn of(list: &[Form]) -> Self {
         match (list.contains(&Form::Zstd), list.contains(&Form::Raw)) {
-            (true, true) => Some(Self::Both),
-            (true, false) => Some(Self::Zstd),
-            (false, true) => Some(Self::Raw),
-            (false, false) => None,
+            (true, true) => Self::Both,
+            (true, false) => Self::Zstd,
+            (false, true) => Self::Raw,
+            (false, false) => Self::Neither,
         }
     }
 }
@@ -61,6 +63,7 @@ impl fmt::Display for Forms {
             Self::Zstd => "zstd",
             Self::Raw => "raw",
             Self::Both => "zstd,raw",
+            Self::Neither => "none",
         })
     }
 }
@@ -86,12 +89,12 @@ mod tests {
     fn reads_what_it_shows_and_nothing_else() {
         for forms in [Forms::Zstd, Forms::Raw, Forms::Both] {
             assert_eq!(forms.to_string().parse(), Ok(forms));
-            assert_eq!(Forms::of(&forms.iter().collect::<Vec<_>>()), Some(forms));
+            assert_eq!(Forms::of(&forms.iter().collect::<Vec<_>>()), forms);
         }
         assert_eq!("raw,zstd".parse(), Ok(Forms::Both));
-        for wrong in ["", "gzip", "zstd,", "zstd,zstd", "ZSTD"] {
+        for wrong in ["", "gzip", "zstd,", "zstd,zstd", "ZSTD", "none"] {
             assert_eq!(wrong.parse::<Forms>(), Err(InvalidForms(wrong.into())));
         }
-        assert_eq!(Forms::of(&[]), None);
+        assert_eq!(Forms::of(&[]), Forms::Neither);
     }
 }

@@ -7,9 +7,11 @@
 mod differential;
 mod disk_image;
 mod injected;
+mod kubo_rpc;
 mod long_run;
 mod many_files;
 mod outages;
+mod over_ipfs;
 mod over_nginx;
 mod over_s3;
 mod programs;

@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use crate::{
     catalog::{self, Initialised, StateDir},
-    cli::{context::Context, exit::Failure, values::Pin},
+    cli::{context::Context, exit::Failure, nodes, values::Pin},
     progress::Event,
     store::Create,
-    types::{Hash, Timestamp},
+    types::{ChunkSize, Hash, Timestamp},
 };
 
 const EXAMPLES: &str = "\
@@ -24,7 +24,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES)]
 pub(crate) struct InitArgs {
-    /// Store to set up: a path, file://…, s3://… or a store's name
+    /// Store to set up: a path, file://…, s3://…, ipfs+http://… or a store's name
     #[arg(long, value_name = "STORE")]
     to: String,
     /// Name of the repository, shown to those who first meet it
@@ -52,7 +52,14 @@ struct Made {
 /// Makes keys and root and puts them in place.
 pub(super) async fn run(args: InitArgs, context: &Context) -> Result<(), Failure> {
     let state = context.open_state()?;
-    for store in context.targets(&[args.to], Create::Yes).await? {
+    let mut to = vec![args.to];
+    if let Some(url) = nodes::take_node(&mut to, &context.config)? {
+        nodes::open(&url, ChunkSize::DEFAULT).await??;
+        let (store, initialised) = catalog::init_key_store(&args.name, &state, context.now).await?;
+        context.output.summary("init", &made(initialised, store.name(), &state), text);
+        return Ok(());
+    }
+    for store in context.targets(&to, Create::Yes).await? {
         let made = made(catalog::init(&store, &args.name, &state, context.now).await?, store.name(), &state);
         if let Some(text) = catalog::one_writer_warning(&store).await? {
             context.progress().event(Event::Warning { text });

@@ -65,7 +65,7 @@ fn table(rows: &[ListedSnapshot], now: Timestamp) -> Table {
             age(row.taken_at, now),
             ByteSize(row.bytes).to_string(),
             row.frame_bytes.map_or_else(|| "-".to_owned(), |bytes| ByteSize(bytes).to_string()),
-            row.sources.join(" "),
+            row.sources.iter().cloned().chain(row.ipfs.iter().map(|root| format!("ipfs://{root}"))).collect::<Vec<_>>().join(" "),
         ]);
     }
     for column in table.column_iter_mut().skip(2).take(4) {
@@ -103,12 +103,13 @@ mod tests {
             frame_bytes: latest.then_some(2 << 30),
             until: now,
             sources: vec!["cdn".into(), "raw".into()],
+            ipfs: latest.then(|| "bafyb4i".into()),
         };
         let rows = [row(true, Some(24_187_312), "2026-11-20T03:00:12Z"), row(false, None, "2026-11-18T03:00:12Z")];
         let text: String = table(&rows, now).to_string().lines().map(|line| format!("{}\n", line.trim())).collect();
         insta::assert_snapshot!(text, @r"
         CHANNEL        SNAPSHOT          HEIGHT     AGE     SIZE   STORED  SOURCES
-        kusama/pruned  0d197521d9a4 *  24187312  8h 59m  5.0 GiB  2.0 GiB  cdn raw
+        kusama/pruned  0d197521d9a4 *  24187312  8h 59m  5.0 GiB  2.0 GiB  cdn raw ipfs://bafyb4i
         kusama/pruned  0d197521d9a4           -   2d 8h  5.0 GiB        -  cdn raw
         ");
     }

@@ -1,5 +1,6 @@
 //! The verbs: one file each, with its arguments and its `run`.
 
+mod cid;
 mod completions;
 mod config;
 mod diff;
@@ -34,6 +35,7 @@ pub(crate) enum Verb {
     Show(show::ShowArgs),
     Diff(diff::DiffArgs),
     Export(export::ExportArgs),
+    Cid(cid::CidArgs),
     Mirror(mirror::MirrorArgs),
     Serve(serve::ServeArgs),
     #[command(subcommand)]
@@ -67,6 +69,7 @@ impl Verb {
             | Self::List(_)
             | Self::Show(_)
             | Self::Diff(_)
+            | Self::Cid(_)
             | Self::Mirror(_)
             | Self::Serve(_)
             | Self::Key(_)
@@ -91,6 +94,7 @@ impl Verb {
             Self::Show(args) => show::run(args, context).await,
             Self::Diff(args) => diff::run(args, context).await,
             Self::Export(args) => export::run(args, context).await,
+            Self::Cid(args) => cid::run(args, context).await,
             Self::Mirror(args) => mirror::run(args, context).await,
             Self::Serve(args) => serve::run(args, context).await,
             Self::Key(verb) => key::run(verb, context),

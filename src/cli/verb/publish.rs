@@ -11,11 +11,12 @@ use crate::{
         context::Context,
         env,
         exit::Failure,
+        nodes,
         values::{ChunkSizeArg, Span},
     },
     publish::{self, Options, StoreSummary, Summary},
     sources::usd,
-    store::Create,
+    store::{self, Create, DynWriteStore},
     types::{ChannelName, ChunkSize, RelPath},
 };
 
@@ -23,6 +24,7 @@ const EXAMPLES: &str = "\
 Examples:
   qsync publish kusama/pruned /srv/node/db --to /srv/store
   qsync publish kusama/pruned /srv/node/db --to /srv/store --height 24187312 --block-hash 0x5b1e…
+  qsync publish kusama/pruned /srv/node/db --to /srv/store --to ipfs+http://127.0.0.1:5001
   qsync publish kusama/pruned --dry-run        data directory and stores from the configuration
 ";
 
@@ -34,7 +36,8 @@ pub(crate) struct PublishArgs {
     channel: ChannelName,
     /// The node's data directory; nothing may write to it [default: data_dir of the channel]
     data_dir: Option<PathBuf>,
-    /// Store to publish to: a path, file://…, s3://… or a store's name; repeat for several, the first decides races
+    /// Store to publish to: a path, file://…, s3://…, ipfs+http://… (the RPC of a Kubo node) or a store's name; repeat for several, the first
+    /// decides races
     #[arg(long, value_name = "STORE")]
     to: Vec<String>,
     /// Height of a block that the database contains
@@ -95,15 +98,17 @@ async fn options(args: PublishArgs, context: &Context) -> Result<Options, Failur
     let configured = context.config.channel(&args.channel);
     let allow_secrets = env::list(args.allow_secret.clone(), "QSYNC_ALLOW_SECRET", &[]);
     let data_dir = data_dir(&args, &configured)?;
-    let (stores, unopened) = context.targets_that_open(&env::list(args.to, "QSYNC_TO", &configured.to), Create::Yes).await?;
+    let chunk_size = args.chunk_size.or(configured.chunk_size).map_or(ChunkSize::DEFAULT, |size| size.0);
+    let Targets { stores, unopened, ipfs } = targets(env::list(args.to, "QSYNC_TO", &configured.to), chunk_size, context).await?;
     Ok(Options {
         data_dir,
         stores,
         unopened,
+        ipfs,
         channel: args.channel,
         height: args.height,
         block_hash: args.block_hash,
-        chunk_size: args.chunk_size.or(configured.chunk_size).map_or(ChunkSize::DEFAULT, |size| size.0),
+        chunk_size,
         level: args.level.or(configured.level).unwrap_or(1),
         allow_secrets: allow_secrets.iter().map(|path| allowed(path)).collect::<Result<_, _>>()?,
         assume_stopped: args.assume_stopped,
@@ -120,6 +125,28 @@ async fn options(args: PublishArgs, context: &Context) -> Result<Options, Failur
     })
 }
 
+/// Where a snapshot goes.
+struct Targets {
+    stores: Vec<DynWriteStore>,
+    unopened: Vec<store::Error>,
+    ipfs: Option<publish::ipfs::Target>,
+}
+
+/// Opens them. A node of IPFS that is named alone gets a key store beside it, and must answer; one of several may be down.
+async fn targets(mut words: Vec<String>, chunk_size: ChunkSize, context: &Context) -> Result<Targets, Failure> {
+    let Some(url) = nodes::take_node(&mut words, &context.config)? else {
+        let (stores, unopened) = context.targets_that_open(&words, Create::Yes).await?;
+        return Ok(Targets { stores, unopened, ipfs: None });
+    };
+    let node = nodes::open(&url, chunk_size).await?;
+    if words.is_empty() {
+        return Ok(Targets { ipfs: Some(node?), stores: vec![nodes::key_store(context).await?], unopened: Vec::new() });
+    }
+    let (stores, mut unopened) = context.targets_that_open(&words, Create::Yes).await?;
+    let ipfs = node.map_err(|error| unopened.push(nodes::unopened(&error))).ok();
+    Ok(Targets { stores, unopened, ipfs })
+}
+
 fn data_dir(args: &PublishArgs, configured: &config::Channel) -> Result<PathBuf, Failure> {
     let missing = || {
         Failure::usage(format!("no data directory for {}", args.channel))
@@ -134,11 +161,13 @@ fn allowed(path: &str) -> Result<RelPath, Failure> {
 
 /// The failure that it is when some stores do not have the snapshot.
 fn partial(summary: &Summary) -> Option<Failure> {
-    let failed: Vec<_> = summary.stores.iter().filter_map(|store| Some(format!("{}: {}", store.store, store.error.as_ref()?))).collect();
+    let stores = summary.stores.iter().map(|store| (&store.store, &store.error));
+    let all: Vec<_> = stores.chain(summary.ipfs.iter().map(|ipfs| (&ipfs.node, &ipfs.error))).collect();
+    let failed: Vec<_> = all.iter().filter_map(|(name, error)| Some(format!("{name}: {}", error.as_ref()?))).collect();
     if failed.is_empty() {
         return None;
     }
-    let message = format!("{} of {} stores failed: {}", failed.len(), summary.stores.len(), failed.join("; "));
+    let message = format!("{} of {} stores failed: {}", failed.len(), all.len(), failed.join("; "));
     Some(Failure::new(Code::Partial, message).hint("run the same command again: it completes the stores that failed"))
 }
 
@@ -163,7 +192,18 @@ fn text(summary: &Summary) -> String {
     );
     text.extend(summary.allowed_secrets.iter().map(|path| format!("allowed although it looks like a secret: {path}\n")));
     text.extend(summary.stores.iter().map(store_line));
+    text.extend(summary.ipfs.iter().map(ipfs_lines));
     text
+}
+
+fn ipfs_lines(ipfs: &publish::ipfs::Summary) -> String {
+    let done = format!("  {}: {} blocks, {}", ipfs.node, ipfs.blocks, ByteSize(ipfs.uploaded_bytes));
+    let cids = [("root   ", ipfs.root), ("archive", ipfs.archive), ("tree   ", ipfs.tree)];
+    let lines = cids.iter().filter_map(|(name, cid)| Some(format!("    {name}  ipfs://{}\n", cid.as_ref()?)));
+    match &ipfs.error {
+        Some(error) => format!("{done}; FAILED: {error}\n"),
+        None => done + "\n" + &lines.collect::<String>(),
+    }
 }
 
 fn store_line(store: &StoreSummary) -> String {
@@ -205,6 +245,7 @@ mod tests {
             hole_bytes: 0,
             allowed_secrets: Vec::new(),
             stores: errors.iter().map(store).collect(),
+            ipfs: None,
             seconds: 1.25,
         }
     }

@@ -35,7 +35,7 @@ Examples:
   qsync restore kusama/pruned --to /srv/node/db --replace --chown polkadot:polkadot
   qsync restore kusama/pruned --to /srv/node/db --in-place --yes
   qsync restore kusama/pruned --to /srv/node/db --dry-run
-  qsync restore --from ipfs://bafyr4i… --gateway http://127.0.0.1:8080 --to /srv/node/db
+  qsync restore --from ipfs://bafyb4i… --gateway http://127.0.0.1:8080 --to /srv/node/db
 ";
 
 /// Restore a snapshot into a directory; the same command goes on after any interruption

@@ -6,6 +6,7 @@ use clap::Args;
 use super::snapshot::{as_one, opened};
 use crate::{
     cli::{
+        Code,
         context::Context,
         engine::EngineArgs,
         env,
@@ -21,6 +22,7 @@ Examples:
   qsync show kusama/pruned --from https://a.example/snap
   qsync show kusama/pruned@24187312 --from /srv/store --files
   qsync show kusama/pruned --from /srv/store --json --chunks
+  qsync show kusama/pruned --from /srv/store --cids
 ";
 
 /// Show one snapshot: its block, node, database, sizes, and on request its files and chunks
@@ -44,6 +46,9 @@ pub(crate) struct ShowArgs {
     /// List the chunks of its files
     #[arg(long)]
     chunks: bool,
+    /// Print only where it is on IPFS: the CID of all, of the archive and of the directory
+    #[arg(long, conflicts_with_all = ["files", "chunks"])]
+    cids: bool,
     #[command(flatten)]
     engine: EngineArgs,
 }
@@ -64,7 +69,12 @@ pub(super) async fn run(args: ShowArgs, context: &Context) -> Result<(), Failure
         let chunks = show::chunks(&open, &sources, |chunk| context.output.item("chunk", chunk, chunk_line));
         context.until_stopped(async { Ok(chunks.await?) }).await?;
     }
-    context.output.summary("show", &show::show(&open), text);
+    let shown = show::show(&open);
+    if args.cids && shown.ipfs.is_none() {
+        let failure = Failure::new(Code::NotFound, format!("snapshot {} of {} is not on IPFS", shown.snapshot.short(), shown.channel));
+        return Err(failure.hint("its publisher can put it there: qsync publish … --to ipfs+http://127.0.0.1:5001"));
+    }
+    context.output.summary("show", &shown, if args.cids { cids } else { text });
     Ok(())
 }
 
@@ -77,8 +87,15 @@ fn chunk_line(chunk: &ShownChunk) -> String {
     format!("{}  {:>14}  {:>9}  {frame}  {:>9}  {}\n", chunk.raw, chunk.offset, chunk.bytes, chunk.frame_bytes, chunk.path)
 }
 
+fn cids(shown: &Shown) -> String {
+    let ipfs = shown.ipfs.iter();
+    let named = ipfs.flat_map(|ipfs| [("root", Some(&ipfs.root)), ("archive", ipfs.archive.as_ref()), ("tree", ipfs.tree.as_ref())]);
+    named.filter_map(|(name, cid)| Some(format!("{name:<7}  {}\n", cid?))).collect()
+}
+
 fn text(shown: &Shown) -> String {
     let unknown = || "unknown".to_owned();
+    let ipfs = shown.ipfs.as_ref().map(|ipfs| format!("ipfs       ipfs://{}\n", ipfs.root)).unwrap_or_default();
     format!(
         "channel    {}\nsnapshot   b3:{}\nheight     {}\nblock hash {}\ngenesis    {}\ntaken      {}\nclient     {}\nengine     {}\n\
          files      {}, {}\nchunks     {} of {}; {} stored compressed, {} in holes\n",
@@ -96,5 +113,5 @@ fn text(shown: &Shown) -> String {
         ByteSize(shown.chunk_bytes),
         ByteSize(shown.frame_bytes),
         ByteSize(shown.hole_bytes)
-    )
+    ) + &ipfs
 }

@@ -77,6 +77,7 @@ impl World {
             data_dir: self.folder.path().join("data"),
             stores: vec![Arc::new(store.clone())],
             unopened: Vec::new(),
+            ipfs: None,
             height: None,
             block_hash: None,
             chunk_size: ChunkSize::try_from(CHUNK as u64).unwrap(),

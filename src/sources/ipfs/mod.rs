@@ -149,7 +149,10 @@ impl IpfsSource {
         let entries = self.entries().await?;
         let has = |name: &str, form: Form| find(entries, name).map(|_| form);
         let held: Vec<Form> = [has("archive.tar.zst", Form::Zstd), has("tree", Form::Raw)].into_iter().flatten().collect();
-        Ok(Forms::of(&held).unwrap_or(Forms::Both))
+        Ok(match Forms::of(&held) {
+            Forms::Neither => Forms::Both,
+            forms @ (Forms::Zstd | Forms::Raw | Forms::Both) => forms,
+        })
     }
 
     async fn read(&self, key: &ObjectKey, max_bytes: u64, into: &mut Vec<u8>) -> Result<(), Error> {

@@ -11,15 +11,16 @@ pub(super) const MODULES: &[(&str, &[&str])] = &[
     ("fs", &[]),
     ("format", &[]),
     ("store", &["fs"]),
+    ("kubo", &[]),
     ("progress", &[]),
     ("trust", &["format"]),
     ("catalog", &["format", "trust", "store", "progress", "fs"]),
     ("sources", &["format", "trust", "store", "progress"]),
     ("disk", &["format", "trust", "progress", "fs"]),
-    ("publish", &["catalog", "disk", "sources", "trust", "format", "store", "progress", "fs"]),
+    ("publish", &["catalog", "disk", "sources", "trust", "format", "store", "kubo", "progress", "fs"]),
     ("restore", &["catalog", "disk", "sources", "trust", "format", "store", "progress", "fs"]),
-    ("ops", &["catalog", "disk", "sources", "trust", "format", "store", "progress", "fs"]),
-    ("cli", &["publish", "restore", "ops", "catalog", "disk", "sources", "trust", "format", "store", "progress", "fs"]),
+    ("ops", &["catalog", "disk", "sources", "trust", "format", "store", "kubo", "progress", "fs"]),
+    ("cli", &["publish", "restore", "ops", "catalog", "disk", "sources", "trust", "format", "store", "kubo", "progress", "fs"]),
 ];
 
 /// Modules without files, network, clock or runtime.
@@ -79,7 +80,7 @@ fn is_test_file(path: &str) -> bool {
 fn level(module: &str) -> u32 {
     match module {
         "types" | "fs" => 0,
-        "format" | "store" | "progress" => 1,
+        "format" | "store" | "kubo" | "progress" => 1,
         "trust" => 2,
         "catalog" | "sources" | "disk" => 3,
         "publish" | "restore" | "ops" => 4,

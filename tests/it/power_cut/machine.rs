@@ -131,6 +131,7 @@ pub(super) fn publishing(fs: &MemoryFs, stores: Vec<DynWriteStore>) -> publish::
         data_dir: DATA.into(),
         stores,
         unopened: Vec::new(),
+        ipfs: None,
         height: None,
         block_hash: None,
         chunk_size: ChunkSize::try_from(CHUNK as u64).unwrap(),

@@ -5,6 +5,7 @@ pub(crate) mod database;
 pub(crate) mod evil;
 pub(crate) mod forge;
 pub(crate) mod gateway;
+pub(crate) mod kubo;
 pub(crate) mod server;
 pub(crate) mod tls;
 pub(crate) mod trace;

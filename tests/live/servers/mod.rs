@@ -3,15 +3,16 @@
 pub(crate) mod cable;
 pub(crate) mod cdn;
 pub(crate) mod ceph;
+pub(crate) mod kubo;
 pub(crate) mod moto;
 pub(crate) mod nginx;
 pub(crate) mod s3;
 
 use std::{
-    fs,
+    env, fs,
     io::{BufRead, BufReader},
     net::{TcpListener, TcpStream},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -54,7 +55,7 @@ impl Drop for Running {
 pub(crate) struct Companion {
     /// What it printed.
     pub(crate) line: String,
-    _child: Child,
+    child: Child,
 }
 
 impl Companion {
@@ -65,8 +66,20 @@ impl Companion {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         assert!(line.ends_with('\n'), "{command:?} does not serve; tests/run installs what is needed");
-        Self { line: line.trim_end().to_owned(), _child: child }
+        Self { line: line.trim_end().to_owned(), child }
     }
+
+    /// Ends it, and waits until it has ended what it started.
+    pub(crate) fn end(mut self) {
+        drop(self.child.stdin.take());
+        self.child.wait().unwrap();
+    }
+}
+
+/// Where `tests/run` keeps what it builds and installs.
+pub(crate) fn cache() -> PathBuf {
+    let caches = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    caches.unwrap_or_else(|| PathBuf::from(env::var_os("HOME").unwrap()).join(".cache")).join("qsync-live")
 }
 
 /// A port that was free a moment ago.

@@ -1,8 +1,6 @@
 //! moto: a second implementation of S3, and one of `CloudFront`, both in memory.
 
 use std::{
-    env,
-    path::PathBuf,
     process::Command,
     sync::{
         LazyLock,
@@ -11,7 +9,7 @@ use std::{
 };
 
 use super::{
-    Companion,
+    Companion, cache,
     s3::{Request, S3, User},
 };
 use crate::support::command::text;
@@ -73,18 +71,11 @@ impl Moto {
     }
 
     fn start() -> Self {
-        let mut python = Command::new(installed().join("bin/python"));
+        let mut python = Command::new(cache().join("moto").join("bin/python"));
         python.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/live/servers/serve_moto.py"));
         let server = Companion::start(python);
         Self { s3: S3::at(&server.line), _server: server }
     }
-}
-
-/// Where `tests/run` installs it.
-fn installed() -> PathBuf {
-    let caches = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let caches = caches.unwrap_or_else(|| PathBuf::from(env::var_os("HOME").unwrap()).join(".cache"));
-    caches.join("qsync-live/moto")
 }
 
 /// What no earlier request was called.
