@@ -150,7 +150,10 @@ impl IpfsSource {
         let entries = self.entries().await?;
         let has = |name: &str, form: Form| find(entries, name).map(|_| form);
         let held: Vec<Form> = [has(name::ARCHIVE, Form::Zstd), has(name::TREE, Form::Raw)].into_iter().flatten().collect();
-        Ok(if held.is_empty() { Forms::Both } else { Forms::of(&held) })
+        Ok(match Forms::of(&held) {
+            Forms::Neither => Forms::Both,
+            forms @ (Forms::Zstd | Forms::Raw | Forms::Both) => forms,
+        })
     }
 
     async fn read(&self, key: &ObjectKey, max_bytes: u64, into: &mut Vec<u8>) -> Result<(), Error> {
