@@ -13,7 +13,7 @@ use crate::{
     catalog,
     kubo::{self, Auth, ErrorKind, Kubo, KuboUrl},
     publish::ipfs::Target,
-    store::{self, DynWriteStore},
+    store::{self, Create, DynWriteStore},
     types::{ChunkSize, Form, Forms},
 };
 
@@ -34,6 +34,29 @@ pub(crate) fn take_node(words: &mut Vec<String>, config: &Config) -> Result<Opti
         [one] => Ok(Some(configured_url(one, config).parse().map_err(|error| Failure::from_error(Code::Usage, &error))?)),
         [..] => Err(Failure::usage("several nodes of IPFS: a run publishes to one")
             .hint("let the others pin what it has published: ipfs pin add CID")),
+    }
+}
+
+/// Refuses nodes as targets of a command that copies heads: they have no place for what is replaced.
+///
+/// # Errors
+/// When one is among them.
+pub(crate) fn refuse(words: &[String], config: &Config) -> Result<(), Failure> {
+    match take_node(&mut words.to_vec(), config)? {
+        None => Ok(()),
+        Some(node) => Err(Failure::usage(format!("{node} is a node of IPFS, which has no place for heads"))
+            .hint("a node takes over a whole snapshot by its CID: ipfs pin add CID")),
+    }
+}
+
+/// The targets without nodes, which have no heads; where nothing is left, the key store that has those of what is published to a node alone.
+///
+/// # Errors
+/// As [`take_node`] and [`key_store`].
+pub(crate) async fn stores_with_heads(mut words: Vec<String>, context: &Context) -> Result<(Vec<DynWriteStore>, Vec<store::Error>), Failure> {
+    match (take_node(&mut words, &context.config)?, words.is_empty()) {
+        (Some(_), true) => Ok((vec![key_store(context).await?], Vec::new())),
+        _ => context.targets_that_open(&words, Create::No).await,
     }
 }
 

@@ -11,12 +11,12 @@ use crate::{
         env,
         exit::Failure,
         gateways::GatewayArgs,
+        nodes,
         values::{Pin, Span},
     },
     format::head::Head,
     progress::Event,
     sources::Allowance,
-    store::Create,
     trust::Standing,
     types::{ChannelName, Hash, Timestamp},
 };
@@ -121,7 +121,7 @@ fn shown(head: &Head, stores: Vec<String>) -> Shown {
 
 async fn refresh(args: RefreshArgs, context: &Context) -> Result<Shown, Failure> {
     let configured = context.config.channel(&args.channel);
-    let (stores, unopened) = context.targets_that_open(&env::list(args.to, "QSYNC_TO", &configured.to), Create::No).await?;
+    let (stores, unopened) = nodes::stores_with_heads(env::list(args.to, "QSYNC_TO", &configured.to), context).await?;
     let lifetime = args.head_lifetime.or(configured.head_lifetime).unwrap_or(Span::hours(7 * 24)).0;
     let state = context.open_state()?;
     let refreshed = catalog::refresh(&stores, &args.channel, &state, context.now, lifetime.as_secs()).await?;

@@ -14,6 +14,7 @@ use crate::{
         exit::{Classify as _, Failure},
         first_contact::introduced,
         gateways::GatewayArgs,
+        nodes,
         sources::source_lines,
         values::Pin,
     },
@@ -62,6 +63,7 @@ pub(super) async fn run(args: MirrorArgs, context: &Context) -> Result<(), Failu
     let sources = context
         .sources(&env::list(args.from.clone(), "QSYNC_FROM", &context.config.all_sources()), &args.gateways, &args.engine.allowance(false))
         .await?;
+    nodes::refuse(args.to.as_slice(), &context.config)?;
     let to = context.targets(args.to.as_slice(), Create::Yes).await?.remove(0);
     let repo = repo(&args, &sources, context).await?;
     let Mirrored { summary, failures } = mirror::run(options(args, &sources, to, repo, context).await?).await?;

@@ -87,10 +87,9 @@ pub(super) async fn publish(options: &Arc<Options>, target: &Target, ready: &mut
     (summary.blocks, summary.uploaded_bytes) = run.sent;
     match outcome {
         Ok(ipfs) => {
-            let cid = |text: &String| text.parse().ok();
-            summary.root = cid(&ipfs.root);
-            summary.archive = ipfs.archive.as_ref().and_then(cid);
-            summary.tree = ipfs.tree.as_ref().and_then(cid);
+            let cid = |text: Option<String>| text.and_then(|text| text.parse().ok());
+            summary.root = cid(Some(ipfs.root));
+            (summary.archive, summary.tree) = (cid(ipfs.archive), cid(ipfs.tree));
         }
         Err(error) => summary.error = Some(crate::progress::in_one_line(&error)),
     }

@@ -26,7 +26,8 @@ pub struct Planned {
 #[must_use]
 pub fn outdated(pinned: &[Cid], heads: &[&Head], remembered: &Promised, now: Timestamp) -> Planned {
     let mut promised = remembered.clone();
-    let newest_end = heads.iter().map(|head| end(head)).max().unwrap_or(now);
+    // Without a head nothing can be told, and nothing goes.
+    let newest_end = heads.iter().map(|head| end(head)).max().unwrap_or(Timestamp::MAX);
     for head in heads {
         for root in roots(head) {
             let until = promised.entry(root).or_insert(now);
