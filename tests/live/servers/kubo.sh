@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # A real IPFS node on loopback: Kubo, which sends nothing to anybody but nodes on this machine that it is told to connect to.
 #
-#   kubo.sh [REPOSITORY]    makes a repository, starts a node on it, prints the addresses of its RPC and its gateway, its process id and its
-#                           repository on one line, and serves until its standard input ends. Then it ends the node, and removes the
+#   kubo.sh [REPOSITORY]    makes a repository, starts a node on it, prints the addresses of its RPC and its gateway, and its repository,
+#                           on one line, and serves until its standard input ends. Then it kills the node, and removes the
 #                           repository if it was not named. One that is named is kept, and goes on with the same addresses next time.
 #
 # Needs jq and setpriv of Debian, and the program that tests/run builds, or an ipfs on the PATH.
@@ -83,5 +83,5 @@ IPFS_PATH=$(cd "$IPFS_PATH" && pwd)
 log=$IPFS_PATH/qsync-test.log
 [ -e "$IPFS_PATH/config" ] || make_repository
 start_node
-echo "$(address API) $(address Gateway) $node $IPFS_PATH"
+echo "$(address API) $(address Gateway) $IPFS_PATH"
 while read -r _; do :; done
