@@ -19,8 +19,8 @@ node=
 export IPFS_TELEMETRY=off
 
 end_all() {
-    # Without bash's words about what was killed.
-    { [ -z "$node" ] || kill -KILL "$node" || true; wait; } 2>/dev/null
+    { [ -z "$node" ] || kill -KILL "$node" || true; } 2>/dev/null
+    while [ -n "$node" ] && kill -0 "$node" 2>/dev/null; do sleep 0.02; done
     [ -z "$folder" ] || rm -rf "$folder"
 }
 trap end_all EXIT
@@ -65,6 +65,8 @@ start_node() {
     env -u http_proxy -u https_proxy -u HTTP_PROXY -u HTTPS_PROXY -u ALL_PROXY -u all_proxy \
         setpriv --pdeathsig KILL "$ipfs" daemon $offline </dev/null >"$log" 2>&1 &
     node=$!
+    # Bash says nothing of its end.
+    disown "$node"
     until grep -q 'Daemon is ready' "$log"; do
         kill -0 "$node" 2>/dev/null || fail "the node has ended"
         [ $((SECONDS - began)) -lt 60 ] || fail "the node does not answer"
