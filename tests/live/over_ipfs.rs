@@ -339,3 +339,85 @@ fn a_wrong_address_and_a_missing_secret_are_named() {
     let summary = publish(&kubo.rpc()).env("QSYNC_IPFS_AUTH_FILE", &secret).summary();
     assert_eq!(summary["ipfs"]["error"], Value::Null, "{summary}");
 }
+
+/// What an operator restores by a CID alone.
+fn restore_by_cid(scene: &Scene, root: &str) -> Qsync {
+    scene.world.operator().args(["restore", "--from", &format!("ipfs://{root}"), "--to"]).arg(scene.world.target())
+}
+
+#[test]
+fn a_cid_alone_is_enough_to_restore_with_and_without_a_pin() {
+    let scene = Scene::new(Kubo::start());
+    rocks_db::make_rocks_db(&scene.data().join("rocks"), KEYS);
+    tree::make_awkward(&scene.data().join("awkward"));
+    let root = cid(&scene.publish(), "root");
+    for pin in [None, Some(&scene.pin)] {
+        let restore = restore_by_cid(&scene, &root).args(["--gateway", scene.kubo.gateway()]);
+        pin.iter().fold(restore, |restore, pin| restore.args(["--trust", pin])).summary();
+        assert_diff_finds_nothing(&scene.data(), &scene.world.target());
+        fs::remove_dir_all(scene.world.target()).unwrap();
+    }
+    rocks_db::assert_rocks_db_scans(&scene.data().join("rocks"), KEYS);
+    let other = format!("b3:{}", "7".repeat(64));
+    restore_by_cid(&scene, &root).args(["--gateway", scene.kubo.gateway(), "--trust", &other]).fails_with(17);
+    // The address of the RPC is no gateway, and says so.
+    let rpc = scene.kubo.rpc();
+    let refused = restore_by_cid(&scene, &root).args(["--gateway", rpc.trim_start_matches("ipfs+")]).output();
+    assert!(!refused.status.success() && text(&refused.stderr).contains("RPC"), "{}", text(&refused.stderr));
+    // A picture of a cat.
+    let cat = scene.world.path("cat.jpg");
+    fs::write(&cat, [0xff; 3 << 20]).unwrap();
+    let cat = scene.kubo.ipfs(&["add", "-Q", "--hash=blake3", "--cid-version=1", cat.to_str().unwrap()]);
+    let refused = restore_by_cid(&scene, &cat).args(["--gateway", scene.kubo.gateway()]).output();
+    assert!(!refused.status.success() && text(&refused.stderr).contains("not a qsync snapshot"), "{}", text(&refused.stderr));
+}
+
+#[test]
+fn a_restore_outlives_its_gateway_and_goes_on_when_it_is_back() {
+    let mut scene = Scene::new(Kubo::start());
+    for file in 0..20 {
+        tree::write(&scene.data().join(format!("{file}.sst")), 4 * MIB + 1);
+    }
+    let root = cid(&scene.publish(), "root");
+    let gateway = scene.kubo.gateway().to_owned();
+    let restore = restore_by_cid(&scene, &root).args(["--gateway", &gateway, "--limit-rate", "20MiB"]).spawn();
+    let staging = scene.world.staging();
+    let began = Instant::now();
+    while tree::files(&staging).iter().all(|file| file.extension().is_none_or(|name| name != "sst")) {
+        assert!(began.elapsed() < Duration::from_secs(60), "nothing arrived");
+        thread::sleep(Duration::from_millis(20));
+    }
+    scene.kubo.kill();
+    thread::sleep(Duration::from_secs(2));
+    scene.kubo.start_again();
+    let output = restore.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_diff_finds_nothing(&scene.data(), &scene.world.target());
+}
+
+#[test]
+fn nodes_and_stores_deliver_together_in_both_directions() {
+    let (first, second) = (Kubo::start_online(), Kubo::start_online());
+    second.connect(&first);
+    let scene = Scene::new(first);
+    for file in 0..10 {
+        tree::write(&scene.data().join(format!("{file}.sst")), 4 * MIB + 1);
+    }
+    let store = scene.world.store();
+    let summary = scene.command().arg("--to").arg(&store).summary();
+    let root = cid(&summary["ipfs"], "root");
+    // Of the second node nobody has asked anything yet: it gets what it is asked for from the first.
+    let two = restore_by_cid(&scene, &root).args(["--gateway", scene.kubo.gateway(), "--gateway", second.gateway()]).summary();
+    assert!(two["sources"].as_array().unwrap().iter().all(|source| source["objects"].as_u64() > Some(0)), "{two}");
+    assert_diff_finds_nothing(&scene.data(), &scene.world.target());
+    fs::remove_dir_all(scene.world.target()).unwrap();
+    // The snapshot of the CID, with chunks from the store too; and that of the channel, with chunks from the node alone.
+    restore_by_cid(&scene, &root).args(["--gateway", scene.kubo.gateway(), "--from"]).arg(&store).summary();
+    assert_diff_finds_nothing(&scene.data(), &scene.world.target());
+    fs::remove_dir_all(scene.world.target()).unwrap();
+    fs::remove_dir_all(store.join("chunks")).unwrap();
+    let store = store.to_str().unwrap();
+    let channel = scene.world.restore_from(store, &scene.pin).args(["--from", "ipfs://", "--gateway", scene.kubo.gateway()]).summary();
+    assert!(channel["sources"][1]["objects"].as_u64() > Some(40), "{channel}");
+    assert_diff_finds_nothing(&scene.data(), &scene.world.target());
+}

@@ -15,6 +15,7 @@ use place::Place;
 
 use crate::{
     format::{
+        ipfs::name,
         store_info::{Cas, StoreInfo},
         unixfs,
     },
@@ -23,7 +24,7 @@ use crate::{
 };
 
 /// What every root has.
-const ENTRIES: [&str; 3] = ["head.json", "manifest", "trust"];
+const ENTRIES: [&str; 3] = [name::HEAD, name::MANIFEST, name::TRUST];
 /// How many names are said of a directory that is no snapshot.
 const MOST_NAMES: usize = 8;
 
@@ -105,13 +106,13 @@ impl IpfsSource {
         let in_root = |name: &str| find(entries, name).ok_or_else(|| self.absent(format_args!("the snapshot has no {name}")));
         match place {
             Place::Root(version) => {
-                let folder = in_root("trust")?;
+                let folder = in_root(name::TRUST)?;
                 let trust = self.trust.get_or_try_init(async || self.directory(&folder).await).await?;
                 let name = format!("{version}.json");
                 find(trust, &name).ok_or_else(|| self.absent(format_args!("the snapshot has no trust/{name}")))
             }
-            Place::Head => in_root("head.json"),
-            Place::Manifest(_) => in_root("manifest"),
+            Place::Head => in_root(name::HEAD),
+            Place::Manifest(_) => in_root(name::MANIFEST),
             Place::Block(cid) => Ok(*cid),
             Place::StoreInfo | Place::Nowhere => Err(self.absent("no such object")),
         }
@@ -148,8 +149,11 @@ impl IpfsSource {
     async fn forms_below_root(&self) -> Result<Forms, Error> {
         let entries = self.entries().await?;
         let has = |name: &str, form: Form| find(entries, name).map(|_| form);
-        let held: Vec<Form> = [has("archive.tar.zst", Form::Zstd), has("tree", Form::Raw)].into_iter().flatten().collect();
-        Ok(if held.is_empty() { Forms::Both } else { Forms::of(&held) })
+        let held: Vec<Form> = [has(name::ARCHIVE, Form::Zstd), has(name::TREE, Form::Raw)].into_iter().flatten().collect();
+        Ok(match Forms::of(&held) {
+            Forms::Neither => Forms::Both,
+            forms @ (Forms::Zstd | Forms::Raw | Forms::Both) => forms,
+        })
     }
 
     async fn read(&self, key: &ObjectKey, max_bytes: u64, into: &mut Vec<u8>) -> Result<(), Error> {
