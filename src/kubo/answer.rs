@@ -223,6 +223,8 @@ mod tests {
         for (status, kind, body) in [
             (200, "text/html", "<!doctype html>"),
             (200, "text/plain", "hello"),
+            (200, "text/html", ""),
+            (200, "text/html", "{}"),
             (200, "application/json", "not json"),
             (200, "application/json", "{\"A\":"),
             (301, "text/html", "<a href=x>"),

@@ -65,6 +65,7 @@ async fn what_is_no_rpc_is_told_from_a_node_that_refuses() {
         (404, "text/plain; charset=utf-8", "404 page not found\n"),
         (200, "text/html", "<!doctype html><title>Please log in</title>"),
         (301, "text/html", "<a href=\"http://elsewhere.example/\">Moved</a>"),
+        (200, "text/html", "{\"Version\":\"0.43.0\"}"),
         (200, "application/json", "{\"hello\":\"world\"}"),
         (200, "application/json", ""),
         (200, "application/json", "not JSON"),

@@ -4,7 +4,7 @@ use std::{fs, process::Stdio};
 
 use crate::{
     programs::{assert_diff_finds_nothing, program, shell, succeed},
-    servers::nginx::Nginx,
+    servers::{kubo::Kubo, nginx::Nginx},
     support::{CHANNEL, World, command::text, tree},
 };
 
@@ -34,6 +34,18 @@ fn zstd_and_tar_unpack_an_export_of_frames() {
     // Each frame ends by itself, so that zstd has nothing to say.
     shell("zstd --test --quiet db.tar.zst && zstd -d -c db.tar.zst | tar x -C restored", world.folder());
     assert_diff_finds_nothing(&world.path("data"), &world.target());
+}
+
+#[test]
+fn the_archive_on_ipfs_is_the_export_of_frames() {
+    let (world, pin) = World::published();
+    let kubo = Kubo::start();
+    let published = world.publish_command(&world.path("data"), 1).args(["--to", &kubo.rpc()]).summary();
+    let archive = format!("{}/archive.tar.zst", published["ipfs"]["root"].as_str().unwrap());
+    let of_node = succeed(kubo.command(&["cat", &archive])).stdout;
+    let export = world.operator().args(["export", CHANNEL, "--format", "tar.zst", "--trust", &pin, "--from"]).arg(world.store()).output();
+    assert!(export.status.success(), "{}", text(&export.stderr));
+    assert!(export.stdout == of_node, "{} and {} bytes", export.stdout.len(), of_node.len());
 }
 
 #[test]

@@ -6,7 +6,6 @@ use std::{
     sync::LazyLock,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::{Companion, cache};
@@ -14,19 +13,14 @@ use crate::{programs::succeed, support::command::text};
 
 /// A node of one test. It can be killed and started again on what it had; it is gone when this is dropped.
 pub(crate) struct Kubo {
-    running: Option<Running>,
+    // It ends the node when it ends.
+    script: Option<Companion>,
     options: Vec<(&'static str, String)>,
     repository: PathBuf,
     // Removed with it, where the script does not do that.
     folder: Option<TempDir>,
     rpc: String,
     gateway: String,
-}
-
-/// The script, which ends the node when it ends, and the node.
-struct Running {
-    script: Companion,
-    node: Pid,
 }
 
 impl Kubo {
@@ -58,7 +52,7 @@ impl Kubo {
 
     fn start_in(folder: Option<TempDir>, options: Vec<(&'static str, String)>) -> Self {
         let (repository, rpc, gateway) = Default::default();
-        let mut kubo = Self { running: None, options, repository, folder, rpc, gateway };
+        let mut kubo = Self { script: None, options, repository, folder, rpc, gateway };
         kubo.start_again();
         kubo
     }
@@ -95,12 +89,10 @@ impl Kubo {
         ipfs
     }
 
-    /// Kills it, with every connection.
+    /// Kills it (`SIGKILL`), with every connection.
     pub(crate) fn kill(&mut self) {
-        if let Some(running) = self.running.take() {
-            // It may have ended already.
-            let _ = kill_process(running.node, Signal::KILL);
-            running.script.end();
+        if let Some(script) = self.script.take() {
+            script.end();
         }
     }
 
@@ -110,9 +102,8 @@ impl Kubo {
         command.args(self.folder.as_ref().map(TempDir::path)).envs(self.options.iter().cloned());
         let script = Companion::start(command);
         let said: Vec<_> = script.line.split(' ').map(str::to_owned).collect();
-        let node = Pid::from_raw(said[2].parse().unwrap()).unwrap();
-        (self.rpc, self.gateway, self.repository) = (said[0].clone(), said[1].clone(), said[3].clone().into());
-        self.running = Some(Running { script, node });
+        (self.rpc, self.gateway, self.repository) = (said[0].clone(), said[1].clone(), said[2].clone().into());
+        self.script = Some(script);
     }
 
     /// Connects it to another; both must be online.

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # A real IPFS node on loopback: Kubo, which sends nothing to anybody but nodes on this machine that it is told to connect to.
 #
-#   kubo.sh [REPOSITORY]    makes a repository, starts a node on it, prints the addresses of its RPC and its gateway, its process id and its
-#                           repository on one line, and serves until its standard input ends. Then it ends the node, and removes the
+#   kubo.sh [REPOSITORY]    makes a repository, starts a node on it, prints the addresses of its RPC and its gateway, and its repository,
+#                           on one line, and serves until its standard input ends. Then it kills the node, and removes the
 #                           repository if it was not named. One that is named is kept, and goes on with the same addresses next time.
 #
 # Needs jq and setpriv of Debian, and the program that tests/run builds, or an ipfs on the PATH.
@@ -19,8 +19,8 @@ node=
 export IPFS_TELEMETRY=off
 
 end_all() {
-    # Without bash's words about what was killed.
-    { [ -z "$node" ] || kill -KILL "$node" || true; wait; } 2>/dev/null
+    { [ -z "$node" ] || kill -KILL "$node" || true; } 2>/dev/null
+    while [ -n "$node" ] && kill -0 "$node" 2>/dev/null; do sleep 0.02; done
     [ -z "$folder" ] || rm -rf "$folder"
 }
 trap end_all EXIT
@@ -65,6 +65,8 @@ start_node() {
     env -u http_proxy -u https_proxy -u HTTP_PROXY -u HTTPS_PROXY -u ALL_PROXY -u all_proxy \
         setpriv --pdeathsig KILL "$ipfs" daemon $offline </dev/null >"$log" 2>&1 &
     node=$!
+    # Bash says nothing of its end.
+    disown "$node"
     until grep -q 'Daemon is ready' "$log"; do
         kill -0 "$node" 2>/dev/null || fail "the node has ended"
         [ $((SECONDS - began)) -lt 60 ] || fail "the node does not answer"
@@ -83,5 +85,5 @@ IPFS_PATH=$(cd "$IPFS_PATH" && pwd)
 log=$IPFS_PATH/qsync-test.log
 [ -e "$IPFS_PATH/config" ] || make_repository
 start_node
-echo "$(address API) $(address Gateway) $node $IPFS_PATH"
+echo "$(address API) $(address Gateway) $IPFS_PATH"
 while read -r _; do :; done
