@@ -5,13 +5,13 @@
 #   QSYNC_BENCH_RUNS  runs of each job (default 3)
 #   QSYNC_BENCH_DIR   where all of it goes (default: a new directory in TMPDIR or /var/tmp); about six times the data
 #   QSYNC_BENCH_OUT   the file whose part between the two marks is replaced (default docs/benchmarks.md)
-#   QSYNC_BENCH_ONLY  parts to run, by name (default: publish restore limited sources update bounds plan verify s3); sources, update and bounds need publish
+#   QSYNC_BENCH_ONLY  parts to run, by name (default: publish restore limited sources update bounds plan verify s3 ipfs); sources, update and bounds need publish
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PATH:/usr/sbin:/sbin"
 mib=${QSYNC_BENCH_MIB:-3600}
 runs=${QSYNC_BENCH_RUNS:-3}
-parts=${QSYNC_BENCH_ONLY:-publish restore limited sources update bounds plan verify s3}
+parts=${QSYNC_BENCH_ONLY:-publish restore limited sources update bounds plan verify s3 ipfs}
 out_file=${QSYNC_BENCH_OUT:-docs/benchmarks.md}
 threads=$(nproc)
 

@@ -53,7 +53,10 @@ pub(crate) fn refuse(words: &[String], config: &Config) -> Result<(), Failure> {
 ///
 /// # Errors
 /// As [`take_node`] and [`key_store`].
-pub(crate) async fn stores_with_heads(mut words: Vec<String>, context: &Context) -> Result<(Vec<DynWriteStore>, Vec<store::Error>), Failure> {
+pub(crate) async fn stores_with_heads(
+    mut words: Vec<String>,
+    context: &Context,
+) -> Result<(Vec<DynWriteStore>, Vec<store::Error>), Failure> {
     match (take_node(&mut words, &context.config)?, words.is_empty()) {
         (Some(_), true) => Ok((vec![key_store(context).await?], Vec::new())),
         _ => context.targets_that_open(&words, Create::No).await,
