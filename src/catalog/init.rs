@@ -8,6 +8,7 @@ use super::{
     key_store,
     open::blocking,
     prepare::{prepare_store, repo_in},
+    publisher::sole_repo,
     state_dir::{StateDir, StateError},
 };
 use crate::{
@@ -84,7 +85,8 @@ impl Made {
     }
 }
 
-/// The same with a key store of this machine in place of a store, for who publishes to nodes of IPFS alone.
+/// The same with a key store of this machine in place of a store, for who publishes to nodes of IPFS alone. It is that of the repository that this
+/// machine has keys for already, if there is one.
 ///
 /// # Errors
 /// As [`init`].
@@ -93,10 +95,24 @@ pub async fn init_key_store(name: &str, state: &StateDir, now: Timestamp) -> Res
         let initialised = init(&store, name, state, now).await?;
         return Ok((store, initialised));
     }
-    let made = Made::generate(name, state, now).await?;
-    let store = key_store::open(state, made.chain.repo()).await?;
-    let initialised = made.put(&store, state).await?;
-    Ok((store, initialised))
+    match blocking(state, |state| Ok(sole_repo(state))).await? {
+        // It publishes to other stores, and from now on to a node too.
+        Ok(repo) => {
+            let store = key_store::open(state, repo).await?;
+            let known = blocking(state, move |state| state.repo(repo)).await?.ok_or(Error::NoRepo)?;
+            let chain = RootChain::from_envelopes(repo, &known.roots).ok().flatten().ok_or(Error::NoRepo)?;
+            prepare_store(&store, &chain).await?;
+            create_index(&store, repo).await?;
+            Ok((store, Initialised::Already { repo }))
+        }
+        Err(Error::NoRepo) => {
+            let made = Made::generate(name, state, now).await?;
+            let store = key_store::open(state, made.chain.repo()).await?;
+            let initialised = made.put(&store, state).await?;
+            Ok((store, initialised))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Says that a repository of this machine is there, and trusts it where a run was interrupted before it did.

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The folder of all key stores, in the state directory.
-const FOLDER: &str = "publish";
+const FOLDER: &str = "key-stores";
 
 /// The key store to publish with: the one that is there, or one for the repository that this machine has keys for.
 ///

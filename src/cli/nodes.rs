@@ -1,6 +1,8 @@
 //! Nodes of IPFS among the targets of a command, and the key store that stands in where nothing else is named.
 
-use std::fs;
+use std::{fs, time::Duration};
+
+use tokio::time::timeout;
 
 use super::{
     code::Code,
@@ -16,6 +18,11 @@ use crate::{
     store::{self, Create, DynWriteStore},
     types::{ChunkSize, Form, Forms},
 };
+
+/// How long a node may take to say what it is.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// The same where other stores wait for it.
+pub(crate) const PATIENCE_BESIDE_OTHERS: Duration = Duration::from_secs(10);
 
 /// The variable with the secret of a node, and the one with the path of a file that holds it.
 const AUTH: &str = "QSYNC_IPFS_AUTH";
@@ -67,7 +74,7 @@ pub(crate) async fn stores_with_heads(
 ///
 /// # Errors
 /// When its secret cannot be read, or the chunks are too long for IPFS.
-pub(crate) async fn open(url: &KuboUrl, chunk_size: ChunkSize) -> Result<Result<Target, kubo::Error>, Failure> {
+pub(crate) async fn open(url: &KuboUrl, chunk_size: ChunkSize, patience: Duration) -> Result<Result<Target, kubo::Error>, Failure> {
     if chunk_size.bytes() > ChunkSize::DEFAULT.bytes() {
         return Err(Failure::usage("chunks of more than 1 MiB do not fit into the blocks of IPFS").hint("leave out --chunk-size"));
     }
@@ -83,7 +90,16 @@ pub(crate) async fn open(url: &KuboUrl, chunk_size: ChunkSize) -> Result<Result<
         forms,
         ipns: url.ipns.clone(),
     };
-    Ok(node.check().await.map(target))
+    Ok(match timeout(patience, node.check()).await {
+        Ok(checked) => checked.map(target),
+        Err(_) => Err(kubo::Error {
+            kind: ErrorKind::Unreachable,
+            node: node.name().to_owned(),
+            action: "version",
+            reason: format!("no answer within {} s", patience.as_secs()),
+            source: None,
+        }),
+    })
 }
 
 /// What is to be made: the archive has the frames, the tree has the raw chunks.
@@ -108,42 +124,31 @@ pub(crate) async fn key_store(context: &Context) -> Result<DynWriteStore, Failur
     Ok(catalog::key_store(&context.open_state()?).await?)
 }
 
-/// A node that cannot be published to, as one of several stores that failed.
-pub(crate) fn unopened(error: &kubo::Error) -> store::Error {
-    let kind = match error.kind {
-        ErrorKind::Denied => store::ErrorKind::Denied,
-        ErrorKind::NotAnRpc => store::ErrorKind::BadAnswer,
-        ErrorKind::NoSpace => store::ErrorKind::NoSpace,
-        ErrorKind::Unreachable
-        | ErrorKind::TooOld { .. }
-        | ErrorKind::TooBig
-        | ErrorKind::Missing
-        | ErrorKind::TimedOut
-        | ErrorKind::Interrupted
-        | ErrorKind::Refused => store::ErrorKind::Unreachable,
-    };
-    store::Error::new(kind, &error.node, "open", error.action, error.reason.clone())
+/// What to do when a node says no.
+pub(crate) fn hint(kind: &ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Unreachable | ErrorKind::Interrupted | ErrorKind::TimedOut => {
+            "is the node running? Start it with `ipfs daemon`, and run the same command again"
+        }
+        ErrorKind::NotAnRpc => "name the address of its RPC, mostly port 5001 (ipfs config Addresses.API), not that of its gateway",
+        ErrorKind::Denied => "set QSYNC_IPFS_AUTH to the secret in API.Authorizations of the node, for example basic:USER:PASSWORD",
+        ErrorKind::TooOld { .. } => "update Kubo to 0.40 or newer",
+        ErrorKind::NoSpace => {
+            "make room on the disk of the node: ipfs repo gc, and start the node again, which removes what it could not finish; or use ?forms=zstd"
+        }
+        ErrorKind::TooBig | ErrorKind::Missing | ErrorKind::Refused => "ask the node itself: ipfs repo verify, ipfs diag sys",
+    }
 }
 
 impl Classify for kubo::Error {
     fn classify(&self) -> (Code, Vec<String>) {
-        match &self.kind {
-            ErrorKind::Unreachable | ErrorKind::Interrupted | ErrorKind::TimedOut => {
-                (Code::Network, one("is the node running? Start it with `ipfs daemon`, and run the same command again"))
-            }
-            ErrorKind::NotAnRpc => {
-                (Code::BadAnswer, one("name the address of its RPC, mostly port 5001 (ipfs config Addresses.API), not that of its gateway"))
-            }
-            ErrorKind::Denied => {
-                (Code::Denied, one("set QSYNC_IPFS_AUTH to the secret in API.Authorizations of the node, for example basic:USER:PASSWORD"))
-            }
-            ErrorKind::TooOld { .. } => (Code::Error, one("update Kubo to 0.40 or newer")),
-            ErrorKind::NoSpace => {
-                (Code::DiskFull, one("make room on the disk of the node, or raise Datastore.StorageMax, and run the same command again"))
-            }
-            ErrorKind::TooBig | ErrorKind::Missing | ErrorKind::Refused => {
-                (Code::Error, one("ask the node itself: ipfs repo verify, ipfs diag sys"))
-            }
-        }
+        let code = match &self.kind {
+            ErrorKind::Unreachable | ErrorKind::Interrupted | ErrorKind::TimedOut => Code::Network,
+            ErrorKind::NotAnRpc => Code::BadAnswer,
+            ErrorKind::Denied => Code::Denied,
+            ErrorKind::NoSpace => Code::DiskFull,
+            ErrorKind::TooOld { .. } | ErrorKind::TooBig | ErrorKind::Missing | ErrorKind::Refused => Code::Error,
+        };
+        (code, one(hint(&self.kind)))
     }
 }

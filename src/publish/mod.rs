@@ -82,6 +82,7 @@ async fn publish(options: &Arc<Options>) -> Result<Summary, Error> {
         }
         summary.seq = ready.heads.newest().map(|head| head.seq);
     }
+    summary.ipfs = summary.ipfs.or_else(|| options.ipfs_failed.clone());
     summary.stores = ready.targets.summaries();
     summary.stores.extend(options.unopened.iter().map(StoreSummary::unopened));
     summary.seconds = started.elapsed().as_secs_f64();
@@ -165,6 +166,8 @@ pub struct Options {
     pub unopened: Vec<store::Error>,
     /// The node that puts the snapshot on IPFS too.
     pub ipfs: Option<ipfs::Target>,
+    /// What became of a node that was asked for and cannot be published to.
+    pub ipfs_failed: Option<ipfs::Summary>,
     /// Height of a block that the database contains.
     pub height: Option<u64>,
     /// Hash of that block.

@@ -43,6 +43,7 @@ impl Machine {
             stores,
             unopened: Vec::new(),
             ipfs: None,
+            ipfs_failed: None,
             height: None,
             block_hash: None,
             chunk_size: ChunkSize::try_from(65_536).unwrap(),

@@ -262,7 +262,7 @@ impl Reason {
                 [(repo, _)] => format!("compare the id with the one the publisher announces, then add: --trust b3:{repo}"),
                 _ => "compare the ids with the one the publisher announces, then add --trust with that one".to_owned(),
             },
-            Self::RepoConflict { .. } => "say which one is meant: --trust b3:…".to_owned(),
+            Self::RepoConflict { .. } => "say which one is meant: --trust b3:…, or, to publish, name a store of it with --to".to_owned(),
             Self::PinMismatch { .. } => "check the address of the source and the pinned id: qsync trust list".to_owned(),
             Self::Equivocation { .. } => {
                 "the publisher's keys may be in other hands: do not go on, and tell the publisher both payload hashes".to_owned()

@@ -14,6 +14,7 @@ use crate::s3::{
 use crate::support::{
     CHANNEL, World,
     command::{Qsync, text},
+    kubo::FakeKubo,
     tree,
 };
 
@@ -140,6 +141,8 @@ fn publish(printed: &mut Printed, world: &World) {
     let partial = printed.run("publish", world.publish_command(&world.path("data"), 1).arg("--to").arg(world.path("no-store")));
     assert_eq!(partial["code"], "partial");
     printed.run("head refresh", world.provider().args(["head", "refresh", CHANNEL, "--to"]).arg(world.store()));
+    let to_node = world.publish_command(&world.path("data"), 1).args(["--to", &FakeKubo::start().rpc()]);
+    assert!(printed.run("publish", to_node)["ipfs"]["root"].is_string());
 }
 
 fn read(printed: &mut Printed, world: &World, pin: &str) {
@@ -152,6 +155,7 @@ fn read(printed: &mut Printed, world: &World, pin: &str) {
     printed.run("mirror", mirror());
     assert_eq!(printed.run("mirror", mirror().arg("demo/other"))["code"], "unknown-channel");
     printed.run("show", ask(&["show", CHANNEL, "--files", "--chunks"]));
+    printed.run("cid", world.operator().arg("cid").arg(world.path("data")));
     printed.run("root show", ask(&["root", "show"]));
     printed.run("head show", ask(&["head", "show", CHANNEL]));
     let (exported, tar) = printed.run_beside_data("export", ask(&["export", CHANNEL]));

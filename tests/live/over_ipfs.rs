@@ -148,7 +148,7 @@ fn stock_tools_get_the_database_from_the_archive_and_from_the_tree() {
     }
 
     // The head says where it is.
-    let store = scene.world.path("provider-state").join("publish").join(&scene.pin[3..]);
+    let store = scene.world.path("provider-state").join("key-stores").join(&scene.pin[3..]);
     let read = |verb: &[&str]| scene.world.operator().args(verb).args(["--trust", &scene.pin, "--from"]).arg(&store);
     assert!(read(&["list"]).stdout().contains(&format!("ipfs://{root}")));
     assert_eq!(

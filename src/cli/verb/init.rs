@@ -54,7 +54,7 @@ pub(super) async fn run(args: InitArgs, context: &Context) -> Result<(), Failure
     let state = context.open_state()?;
     let mut to = vec![args.to];
     if let Some(url) = nodes::take_node(&mut to, &context.config)? {
-        nodes::open(&url, ChunkSize::DEFAULT).await??;
+        nodes::open(&url, ChunkSize::DEFAULT, nodes::PATIENCE).await??;
         let (store, initialised) = catalog::init_key_store(&args.name, &state, context.now).await?;
         context.output.summary("init", &made(initialised, store.name(), &state), text);
         return Ok(());

@@ -99,12 +99,14 @@ async fn options(args: PublishArgs, context: &Context) -> Result<Options, Failur
     let allow_secrets = env::list(args.allow_secret.clone(), "QSYNC_ALLOW_SECRET", &[]);
     let data_dir = data_dir(&args, &configured)?;
     let chunk_size = args.chunk_size.or(configured.chunk_size).map_or(ChunkSize::DEFAULT, |size| size.0);
-    let Targets { stores, unopened, ipfs } = targets(env::list(args.to, "QSYNC_TO", &configured.to), chunk_size, context).await?;
+    let Targets { stores, unopened, ipfs, ipfs_failed } =
+        targets(env::list(args.to, "QSYNC_TO", &configured.to), chunk_size, context).await?;
     Ok(Options {
         data_dir,
         stores,
         unopened,
         ipfs,
+        ipfs_failed,
         channel: args.channel,
         height: args.height,
         block_hash: args.block_hash,
@@ -130,21 +132,27 @@ struct Targets {
     stores: Vec<DynWriteStore>,
     unopened: Vec<store::Error>,
     ipfs: Option<publish::ipfs::Target>,
+    ipfs_failed: Option<publish::ipfs::Summary>,
 }
 
 /// Opens them. A node of IPFS that is named alone gets a key store beside it, and must answer; one of several may be down.
 async fn targets(mut words: Vec<String>, chunk_size: ChunkSize, context: &Context) -> Result<Targets, Failure> {
     let Some(url) = nodes::take_node(&mut words, &context.config)? else {
         let (stores, unopened) = context.targets_that_open(&words, Create::Yes).await?;
-        return Ok(Targets { stores, unopened, ipfs: None });
+        return Ok(Targets { stores, unopened, ipfs: None, ipfs_failed: None });
     };
-    let node = nodes::open(&url, chunk_size).await?;
-    if words.is_empty() {
-        return Ok(Targets { ipfs: Some(node?), stores: vec![nodes::key_store(context).await?], unopened: Vec::new() });
+    let alone = words.is_empty();
+    let node = nodes::open(&url, chunk_size, if alone { nodes::PATIENCE } else { nodes::PATIENCE_BESIDE_OTHERS }).await?;
+    if alone {
+        let stores = vec![nodes::key_store(context).await?];
+        return Ok(Targets { stores, unopened: Vec::new(), ipfs: Some(node?), ipfs_failed: None });
     }
-    let (stores, mut unopened) = context.targets_that_open(&words, Create::Yes).await?;
-    let ipfs = node.map_err(|error| unopened.push(nodes::unopened(&error))).ok();
-    Ok(Targets { stores, unopened, ipfs })
+    let (stores, unopened) = context.targets_that_open(&words, Create::Yes).await?;
+    let (ipfs, ipfs_failed) = match node {
+        Ok(node) => (Some(node), None),
+        Err(error) => (None, Some(publish::ipfs::Summary::failed(&error.node, &error))),
+    };
+    Ok(Targets { stores, unopened, ipfs, ipfs_failed })
 }
 
 fn data_dir(args: &PublishArgs, configured: &config::Channel) -> Result<PathBuf, Failure> {
@@ -168,7 +176,12 @@ fn partial(summary: &Summary) -> Option<Failure> {
         return None;
     }
     let message = format!("{} of {} stores failed: {}", failed.len(), all.len(), failed.join("; "));
-    Some(Failure::new(Code::Partial, message).hint("run the same command again: it completes the stores that failed"))
+    let failure = Failure::new(Code::Partial, message).hint("run the same command again: it completes the stores that failed");
+    let of_node = summary.ipfs.as_ref().and_then(|ipfs| ipfs.kind.as_ref());
+    Some(match of_node {
+        Some(kind) => failure.hint(nodes::hint(kind)),
+        None => failure,
+    })
 }
 
 fn text(summary: &Summary) -> String {

@@ -40,11 +40,11 @@ impl ArchiveBuilder {
         emit(piece);
     }
 
-    /// Ends the file. An empty one has no data and so no frames.
-    pub fn end_file(&mut self, emit: &mut impl FnMut(Piece)) {
+    /// Ends the file. An empty one has no data and so no frames. The nodes of the file come apart from those that hold other members too.
+    pub fn end_file(&mut self, emit_of_file: &mut impl FnMut(Block), emit: &mut impl FnMut(Block)) {
         if std::mem::take(&mut self.has_frames) {
-            let file = std::mem::take(&mut self.frames).finish(&mut |node| emit(Piece::Block(node)));
-            self.members.push(file, &mut |node| emit(Piece::Block(node)));
+            let file = std::mem::take(&mut self.frames).finish(emit_of_file);
+            self.members.push(file, emit);
         }
     }
 

@@ -126,7 +126,9 @@ fn the_archive_is_the_tar_in_frames() {
         for (i, row) in rows(file).iter().enumerate() {
             archive.chunk(index, i as u64, *row, raw_bytes(file, i), &mut |piece| pieces.push(piece));
         }
-        archive.end_file(&mut |piece| pieces.push(piece));
+        let mut nodes = Vec::new();
+        archive.end_file(&mut |block| pieces.push(Piece::Block(block)), &mut |block| nodes.push(Piece::Block(block)));
+        pieces.append(&mut nodes);
         tar.extend(&files[index].1);
     }
     let dag = archive.finish(&mut |piece| pieces.push(piece));

@@ -78,6 +78,7 @@ impl World {
             stores: vec![Arc::new(store.clone())],
             unopened: Vec::new(),
             ipfs: None,
+            ipfs_failed: None,
             height: None,
             block_hash: None,
             chunk_size: ChunkSize::try_from(CHUNK as u64).unwrap(),

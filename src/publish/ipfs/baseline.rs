@@ -1,22 +1,24 @@
 //! What the node holds already: an earlier snapshot that it has pinned whole.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{cmp::Reverse, collections::HashSet};
 
-use super::{Error, rows::Rows};
+use super::{
+    Error,
+    memory::{Contents, Memory},
+    rows::Rows,
+};
 use crate::{
-    catalog,
     format::{
         archive::joints,
         frame::by_hand,
         head::{Head, Ipfs, SnapshotRef},
+        key,
         list::FileShape,
         manifest::{FileEntry, Layout, Manifest},
         row::Row,
     },
     kubo::Kubo,
-    progress::{Event, Progress, in_one_line},
-    store::DynReadStore,
-    trust::Verified,
+    publish::targets::Targets,
     types::{ChunkSize, Cid, Form, Hash, RelPath},
 };
 
@@ -24,54 +26,53 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Baseline {
     pub(super) root: Cid,
-    manifest: Verified<Manifest>,
-    has_archive: bool,
-    has_tree: bool,
+    manifest: Manifest,
+    contents: Contents,
     joints: HashSet<Hash>,
 }
 
+/// Where to look for one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Search<'a> {
+    pub(super) node: &'a Kubo,
+    pub(super) head: &'a Head,
+    pub(super) memory: &'a Memory,
+    pub(super) targets: &'a Targets,
+    pub(super) chunk_size: ChunkSize,
+}
+
 impl Baseline {
-    /// The newest of the head's snapshots that the node has pinned. One whose manifest cannot be read counts as none: everything is sent.
+    /// The newest snapshot that the node has pinned: of those that the head names, or else of those that this machine remembers. One whose manifest
+    /// no store gives back counts as none: everything is sent.
     ///
     /// # Errors
     /// [`Error::Node`]
-    pub(super) async fn find(
-        node: &Kubo,
-        head: &Verified<Head>,
-        stores: &[DynReadStore],
-        chunk_size: ChunkSize,
-        progress: &Arc<dyn Progress>,
-    ) -> Result<Option<Self>, Error> {
-        for (snapshot, ipfs) in on_ipfs(head) {
-            let Ok(root) = ipfs.root.parse::<Cid>() else { continue };
-            if !node.is_pinned(&root).await? {
-                continue;
-            }
-            match catalog::fetch_manifest(stores, head, &snapshot).await {
-                Ok(manifest) if manifest.about().chunk_size == chunk_size => return Ok(Some(Self::new(root, manifest, ipfs))),
-                Ok(_) => {}
-                Err(error) => {
-                    let text =
-                        format!("what {} has pinned cannot be told, and all of the snapshot is sent: {}", node.name(), in_one_line(&error));
-                    progress.event(Event::Warning { text });
-                }
+    pub(super) async fn find(search: Search<'_>) -> Result<Option<Self>, Error> {
+        let mut candidates: Vec<(Cid, Contents)> = on_ipfs(search.head).collect();
+        let mut remembered: Vec<_> = search.memory.contents.iter().map(|(root, contents)| (*root, *contents)).collect();
+        remembered.sort_by_key(|(root, _)| Reverse(search.memory.promised.get(root).copied()));
+        candidates.extend(remembered);
+        for (root, contents) in candidates {
+            if search.node.is_pinned(&root).await?
+                && let Some(manifest) = search.manifest(&contents).await
+            {
+                return Ok(Some(Self::new(root, manifest, contents)));
             }
         }
         Ok(None)
     }
 
-    fn new(root: Cid, manifest: Verified<Manifest>, ipfs: &Ipfs) -> Self {
-        let (has_archive, has_tree) = (ipfs.archive.is_some(), ipfs.tree.is_some());
+    fn new(root: Cid, manifest: Manifest, contents: Contents) -> Self {
         let joint_hashes = || joints(&manifest).map(|joint| Hash::of(&by_hand::plain(&joint.bytes))).collect();
-        let joints = if has_archive { joint_hashes() } else { HashSet::new() };
-        Self { root, manifest, has_archive, has_tree, joints }
+        let joints = if contents.archive { joint_hashes() } else { HashSet::new() };
+        Self { root, manifest, contents, joints }
     }
 
     /// Whether it has chunks in this form.
     pub(super) fn has(&self, form: Form) -> bool {
         match form {
-            Form::Zstd => self.has_archive,
-            Form::Raw => self.has_tree,
+            Form::Zstd => self.contents.archive,
+            Form::Raw => self.contents.tree,
         }
     }
 
@@ -103,9 +104,30 @@ impl Baseline {
     }
 }
 
+impl Search<'_> {
+    /// The manifest of a snapshot, if it is cut like the one that is published.
+    async fn manifest(&self, contents: &Contents) -> Option<Manifest> {
+        let (object, id) = (key::manifest(&contents.manifest), contents.manifest);
+        let stored = self.targets.read(self.targets.alive(), &object, key::MANIFEST_MAX_BYTES, id).await?;
+        let json_bytes = contents.manifest_json_bytes;
+        let parsed = tokio::task::spawn_blocking(move || Manifest::parse_stored(&stored, json_bytes)).await.ok()?;
+        parsed.ok().filter(|manifest| manifest.about().chunk_size == self.chunk_size)
+    }
+}
+
 /// The snapshots of a head that are on IPFS, the newest first.
-fn on_ipfs(head: &Head) -> impl Iterator<Item = (SnapshotRef, &Ipfs)> {
+fn on_ipfs(head: &Head) -> impl Iterator<Item = (Cid, Contents)> {
     let newest = head.snapshot.ipfs.as_ref().map(|ipfs| (head.snapshot.to_ref(), ipfs));
     let older = head.older.iter().filter_map(|older| Some((older.to_ref(), older.ipfs.as_ref()?)));
-    newest.into_iter().chain(older)
+    newest.into_iter().chain(older).filter_map(|(snapshot, ipfs)| Some((ipfs.root.parse().ok()?, contents(&snapshot, ipfs))))
+}
+
+/// What a snapshot on IPFS holds.
+pub(super) fn contents(snapshot: &SnapshotRef, ipfs: &Ipfs) -> Contents {
+    Contents {
+        manifest: snapshot.manifest,
+        manifest_json_bytes: snapshot.manifest_json_bytes,
+        archive: ipfs.archive.is_some(),
+        tree: ipfs.tree.is_some(),
+    }
 }

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::{
-    catalog, disk,
+    disk,
     format::frame::FrameError,
     kubo,
     types::{Hash, RelPath},
@@ -21,9 +21,6 @@ pub enum Error {
     /// The head that names it.
     #[error(transparent)]
     Head(Box<crate::publish::Error>),
-    /// A manifest that an earlier head names.
-    #[error(transparent)]
-    Catalog(#[from] catalog::Error),
     /// The data is not what was published any more.
     #[error("chunk {chunk} of {path} is not what this run has published: the file changed")]
     Changed {

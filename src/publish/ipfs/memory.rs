@@ -1,6 +1,7 @@
 //! What this machine remembers of the snapshots that it has pinned: until when each is promised, and what makes the CID of the newest.
 
 use std::{
+    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
 };
@@ -25,8 +26,23 @@ pub(super) struct Memory {
     channel: ChannelName,
     /// Until when each pinned snapshot is promised.
     pub(super) promised: Promised,
+    /// What each of them holds.
+    pub(super) contents: BTreeMap<Cid, Contents>,
+    /// The snapshot that was being sent last: its guards may lie on the node.
+    pub(super) sending: Option<Hash>,
     /// The newest.
     pub(super) newest: Option<Made>,
+}
+
+/// What a pinned snapshot holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Contents {
+    /// Its manifest.
+    pub(super) manifest: Hash,
+    /// Length of the manifest's JSON, bytes.
+    pub(super) manifest_json_bytes: u64,
+    pub(super) archive: bool,
+    pub(super) tree: bool,
 }
 
 /// What only the maker of a root knows: with it, one that the node lost is made again under the same name.
@@ -51,7 +67,14 @@ impl Made {
 
 impl Memory {
     pub(super) fn empty(channel: &ChannelName) -> Self {
-        Self { format: FORMAT.to_owned(), channel: channel.clone(), promised: Promised::new(), newest: None }
+        Self {
+            format: FORMAT.to_owned(),
+            channel: channel.clone(),
+            promised: Promised::new(),
+            contents: BTreeMap::new(),
+            sending: None,
+            newest: None,
+        }
     }
 
     /// What was remembered; nothing on the first run. Blocks.

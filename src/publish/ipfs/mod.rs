@@ -18,7 +18,7 @@ use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
 
-use baseline::Baseline;
+use baseline::{Baseline, Search, contents};
 pub use error::Error;
 use material::Material;
 use memory::{Made, Memory};
@@ -34,9 +34,8 @@ use crate::{
         ipfs::{Piece, RootParts, root},
         unixfs::Dag,
     },
-    kubo::Kubo,
+    kubo::{self, Completeness, Kubo},
     progress::{Event, Phase},
-    store::DynReadStore,
     trust::Verified,
     types::{Cid, Form, Forms, Hash},
 };
@@ -74,22 +73,39 @@ pub struct Summary {
     pub uploaded_bytes: u64,
     /// Why it failed; `None` when the head names the CID.
     pub error: Option<String>,
+    /// What went wrong with the node, for hints.
+    #[serde(skip)]
+    pub kind: Option<kubo::ErrorKind>,
+}
+
+impl Summary {
+    /// That of a node that cannot be published to.
+    #[must_use]
+    pub fn failed(node: &str, error: &kubo::Error) -> Self {
+        Self { node: node.to_owned(), error: Some(without_name(error)), kind: Some(error.kind.clone()), ..Self::default() }
+    }
+}
+
+/// What a node says, where its name stands beside it.
+fn without_name(error: &kubo::Error) -> String {
+    let all = crate::progress::in_one_line(error);
+    all.strip_prefix(&format!("{}: ", error.node)).map_or_else(|| all.clone(), str::to_owned)
 }
 
 /// Publishes what the stores show already. A failure is in the summary.
 pub(super) async fn publish(options: &Arc<Options>, target: &Target, ready: &mut Ready, before: Option<Verified<Head>>) -> Summary {
     let mut summary = Summary { node: target.node.name().to_owned(), ..Summary::default() };
     let mut run = Run { options, target, ready, before, sent: (0, 0) };
-    let outcome = tokio::select! {
-        outcome = run.publish() => outcome,
-        () = options.stop.wait() => Err(Error::Interrupted),
-    };
+    let outcome = run.publish().await;
     (summary.blocks, summary.uploaded_bytes) = run.sent;
     match outcome {
         Ok(ipfs) => {
             let cid = |text: Option<String>| text.and_then(|text| text.parse().ok());
             summary.root = cid(Some(ipfs.root));
             (summary.archive, summary.tree) = (cid(ipfs.archive), cid(ipfs.tree));
+        }
+        Err(Error::Node(error)) => {
+            summary = Summary { blocks: summary.blocks, uploaded_bytes: summary.uploaded_bytes, ..Summary::failed(&summary.node, &error) }
         }
         Err(error) => summary.error = Some(crate::progress::in_one_line(&error)),
     }
@@ -109,25 +125,14 @@ struct Run<'a> {
 impl Run<'_> {
     async fn publish(&mut self) -> Result<Ipfs, Error> {
         self.options.progress.event(Event::Phase { phase: Phase::Ipfs, total_bytes: None });
-        // 1. Is it there already?
+        // 1. and 2. Until the pin nothing is visible, so all of it can be dropped at any moment.
         let current = self.ready.chosen.newest.ipfs.clone();
-        if let Some(ipfs) = &current
-            && self.is_there(ipfs).await?
-        {
-            self.clean().await?;
-            return Ok(ipfs.clone());
-        }
-        // 2. What the node has of it: an earlier snapshot, or nothing.
-        let head = self.ready.live_head();
-        let stores: Vec<DynReadStore> = self.options.stores.iter().map(|store| Arc::clone(store) as DynReadStore).collect();
-        let baseline = Baseline::find(&self.target.node, &head, &stores, self.options.chunk_size, &self.options.progress).await?;
-        // 3. Send the rest, put the directory around it, pin it.
-        let mut memory = self.load_memory().await;
-        let maker = self.maker(&memory, current.as_ref(), &head);
-        let ipfs = self.send_and_pin(baseline.as_ref(), &maker).await?;
-        memory.newest = ipfs.root.parse().ok().map(|root| Made::new(root, &maker.head, maker.roots.len()));
-        self.save_memory(&memory).await;
-        // 4. The head that names it.
+        let stop = self.options.stop.clone();
+        let ipfs = tokio::select! {
+            there = self.bring(current.as_ref()) => there?,
+            () = stop.wait() => return Err(Error::Interrupted),
+        };
+        // 3. The head that names it, and the index.
         if current.as_ref() != Some(&ipfs) {
             let named = self.ready.name_on_ipfs(self.options, ipfs.clone()).await;
             named.map_err(|error| Error::Head(Box::new(error)))?;
@@ -135,9 +140,48 @@ impl Run<'_> {
         if let Ok(root) = ipfs.root.parse() {
             self.ready.index_on_ipfs(self.options, &OnIpfs { root, addresses: self.target.addresses.clone() }).await;
         }
-        // 5. What nobody needs any more.
-        self.clean().await?;
+        // 4. What nobody needs any more.
+        self.clean().await;
         Ok(ipfs)
+    }
+
+    /// Sees to it that the node has all of the snapshot and keeps it.
+    async fn bring(&mut self, current: Option<&Ipfs>) -> Result<Ipfs, Error> {
+        let mut memory = self.load_memory().await;
+        // 1. Is it there already?
+        if let Some(ipfs) = current
+            && self.is_there(ipfs).await?
+        {
+            return Ok(ipfs.clone());
+        }
+        // 2. Room for it; then what the node lacks, the directory around it, and the pin.
+        self.make_room(&mut memory).await?;
+        let head = self.ready.live_head();
+        let search = Search {
+            node: &self.target.node,
+            head: &head,
+            memory: &memory,
+            targets: &self.ready.targets,
+            chunk_size: self.options.chunk_size,
+        };
+        let baseline = match Baseline::find(search).await? {
+            Some(base) if self.options.rehash && !self.is_complete(&base.root).await? => None,
+            found => found,
+        };
+        let maker = self.maker(&memory, current, &head);
+        let ipfs = self.send_and_pin(baseline.as_ref(), &maker).await?;
+        if let Ok(root) = ipfs.root.parse() {
+            memory.newest = Some(Made::new(root, &maker.head, maker.roots.len()));
+            memory.contents.insert(root, contents(&self.ready.chosen.newest.to_ref(), &ipfs));
+        }
+        self.save_memory(&memory).await;
+        Ok(ipfs)
+    }
+
+    /// Whether the node has every block of what it has pinned: asked only when everything is to be proved.
+    async fn is_complete(&self, root: &Cid) -> Result<bool, Error> {
+        let whole = self.ready.chosen.newest.bytes + self.ready.chosen.newest.frame_bytes;
+        Ok(self.target.node.completeness(root, Self::patience(whole)).await? == Completeness::Complete)
     }
 
     /// Whether the node has a snapshot pinned, in the forms that are wanted.
@@ -147,7 +191,7 @@ impl Run<'_> {
             Form::Raw => ipfs.tree.is_some(),
         });
         match ipfs.root.parse::<Cid>() {
-            Ok(root) if has_forms => Ok(self.target.node.is_pinned(&root).await?),
+            Ok(root) if has_forms && self.target.node.is_pinned(&root).await? => Ok(!self.options.rehash || self.is_complete(&root).await?),
             _ => Ok(false),
         }
     }
@@ -181,7 +225,7 @@ impl Run<'_> {
             };
             self.sent = (self.sent.0 + sender.blocks, self.sent.1 + sender.bytes);
             let (root, parts) = sent?;
-            if self.pin(&root, base).await? {
+            if self.pin(&root, base, sender.new_bytes).await? {
                 let text = |dag: Dag| dag.cid.to_string();
                 return Ok(Ipfs { root: text(root), archive: parts.archive.map(text), tree: parts.tree.map(text) });
             }

@@ -42,6 +42,8 @@ pub(super) struct Sender<'a> {
     belief: Belief,
     batch: Batch,
     progress: Arc<dyn Progress>,
+    /// Bytes of all blocks of the run that the snapshot before does not have, sent or there already.
+    pub(super) new_bytes: u64,
     /// Blocks sent.
     pub(super) blocks: u64,
     /// Bytes of these blocks.
@@ -57,6 +59,7 @@ impl<'a> Sender<'a> {
             belief,
             batch: Batch::default(),
             progress: Arc::clone(progress),
+            new_bytes: 0,
             blocks: 0,
             bytes: 0,
         }
@@ -64,6 +67,7 @@ impl<'a> Sender<'a> {
 
     /// Adds a block to the batch.
     pub(super) fn push(&mut self, piece: Piece) {
+        self.new_bytes += piece.bytes();
         self.batch.push(piece);
     }
 

@@ -136,7 +136,9 @@ impl<'a> Walk<'a> {
     fn end_file(&mut self, file: &FileEntry, whole: Option<&Baseline>, sender: &mut Sender<'_>) {
         let has = |form| whole.is_some_and(|baseline| baseline.has(form));
         if let Some(archive) = &mut self.archive {
-            archive.end_file(&mut |piece| push_unless(has(Form::Zstd), piece, sender));
+            let mut of_file = Vec::new();
+            archive.end_file(&mut |block| of_file.push(block), &mut |block| sender.push(Piece::Block(block)));
+            of_file.into_iter().for_each(|block| push_unless(has(Form::Zstd), Piece::Block(block), sender));
         }
         if let Some(tree) = &mut self.tree {
             tree.end_file(&file.path, &mut |block| push_unless(has(Form::Raw), Piece::Block(block), sender));

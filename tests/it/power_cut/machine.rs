@@ -132,6 +132,7 @@ pub(super) fn publishing(fs: &MemoryFs, stores: Vec<DynWriteStore>) -> publish::
         stores,
         unopened: Vec::new(),
         ipfs: None,
+        ipfs_failed: None,
         height: None,
         block_hash: None,
         chunk_size: ChunkSize::try_from(CHUNK as u64).unwrap(),
