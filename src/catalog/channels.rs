@@ -18,6 +18,8 @@ use crate::{
 
 /// How often to try to replace an index that others change at the same time.
 const ATTEMPTS: usize = 16;
+/// How many addresses of nodes are worth showing.
+const MOST_ADDRESSES: usize = 4;
 /// How many similar names to suggest.
 const SUGGESTIONS: usize = 3;
 /// How similar a name must be to be suggested, from 0 to 1.
@@ -31,6 +33,17 @@ pub async fn list_channels(sources: &[DynReadStore], repo: Option<Hash>) -> BTre
     let answers = Asking::start(sources, &key::index(), key::INDEX_MAX_BYTES).collect(GRACE, answered).await;
     let indexes = answers.iter().filter_map(|offer| if let Answer::Object(bytes) = &offer.answer { wanted(bytes) } else { None });
     indexes.flat_map(|index| index.channels).collect()
+}
+
+/// Addresses of nodes of IPFS that have the newest snapshot of a channel, as the sources' indexes say.
+pub async fn addresses_on_ipfs(sources: &[DynReadStore], channel: &ChannelName) -> BTreeSet<String> {
+    let place = |bytes: &[u8]| Index::from_bytes(bytes).ok().and_then(|mut index| index.ipfs.remove(channel));
+    let answered = |answer: &Answer| matches!(answer, Answer::Object(_));
+    let answers = Asking::start(sources, &key::index(), key::INDEX_MAX_BYTES).collect(GRACE, answered).await;
+    let places = answers.iter().filter_map(|offer| if let Answer::Object(bytes) = &offer.answer { place(bytes) } else { None });
+    // Whoever wrote the index is not proved: what is shown must not do anything to a terminal or a shell.
+    let is_plain = |address: &String| address.len() < 300 && address.bytes().all(|b| b.is_ascii_alphanumeric() || b"/.:-_".contains(&b));
+    places.flat_map(|place| place.addresses).filter(is_plain).take(MOST_ADDRESSES).collect()
 }
 
 /// The channels whose names are most like this one, the most similar first.

@@ -31,7 +31,7 @@ mod store_tests;
 
 pub use advance::{StoreHead, read_head, write_head};
 pub use by_cid::open_by_cid;
-pub use channels::{index_on_ipfs, list_channels, nearest, update_index};
+pub use channels::{addresses_on_ipfs, index_on_ipfs, list_channels, nearest, update_index};
 pub use error::{Error, ObjectTrouble};
 pub use init::{Initialised, init, init_key_store};
 pub use key_store::key_store;

@@ -148,6 +148,9 @@ impl Classify for restore::verify::Error {
 impl Classify for list::Error {
     fn classify(&self) -> (Code, Vec<String>) {
         match self {
+            Self::NoChannels { sources } if sources.iter().any(|source| source.starts_with("ipfs://")) => {
+                (Code::NotFound, one("a CID names one snapshot and no channels: qsync show --from ipfs://CID"))
+            }
             Self::NoChannels { .. } => (Code::NotFound, one("check the address: a store has an index.json once something is published")),
             Self::Catalog(error) => error.classify(),
         }
@@ -214,7 +217,8 @@ impl Classify for export::Error {
 impl Classify for cid::Error {
     fn classify(&self) -> (Code, Vec<String>) {
         match self {
-            Self::Disk(error) => error.classify(),
+            // What is to be done to publish it is not what was asked.
+            Self::Disk(error) => (error.classify().0, one("no snapshot can have that: what cannot be published has no CID as one")),
             Self::WorkerDied => (Code::Error, one("this is a mistake in qsync: please report it")),
         }
     }

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::support::{
     CHANNEL, World,
     command::{Qsync, text},
+    gateway::Blocks,
     kubo::{FakeKubo, Fault},
     tree,
 };
@@ -257,4 +258,112 @@ fn a_dry_run_sends_nothing() {
     let scene = Scene::new(FakeKubo::start());
     let summary = scene.publish().arg("--dry-run").summary();
     assert_eq!((&summary["ipfs"], scene.given("dag/import")), (&Value::Null, 0));
+}
+
+/// What a node of the archive covers may change in part: it is sent, although the file that comes last below it is the same.
+#[test]
+fn a_change_among_many_small_files_sends_little() {
+    let scene = Scene::new(FakeKubo::start());
+    let data = scene.world.path("data");
+    fs::remove_dir_all(&data).unwrap();
+    fs::create_dir(&data).unwrap();
+    for file in 0..600 {
+        tree::write(&data.join(format!("{file:04}")), 1000);
+    }
+    scene.publish().summary();
+    let given = scene.given("dag/import");
+    // The 512th file fills the first node of 1,024 parts.
+    fs::write(data.join("0003"), "changed").unwrap();
+    let second = scene.publish().summary();
+    assert_eq!(scene.given("dag/import") - given, 1, "{second}");
+    assert!(second["ipfs"]["blocks"].as_u64().unwrap() < 20, "{second}");
+    scene.node.collect_garbage();
+    scene.check_tree(cid(&second["ipfs"], "tree"));
+    assert!(zstd::decode_all(&scene.read(cid(&second["ipfs"], "archive"))[..]).unwrap().len() > 600 * 1512);
+}
+
+#[test]
+fn one_machine_has_one_repository_whatever_it_published_to_first() {
+    let scene = Scene::new(FakeKubo::start());
+    scene.publish().summary();
+    let again = scene.world.provider().args(["init", "--to", &scene.node.rpc()]).summary();
+    assert_eq!((&again["existed"], &format!("b3:{}", again["repo"].as_str().unwrap())), (&true.into(), &scene.pin));
+    scene.publish().summary();
+
+    // A directory came first; the node is one more place.
+    let world = World::new();
+    fs::create_dir(world.path("data")).unwrap();
+    tree::write(&world.path("data/file"), 1000);
+    let pin = world.init();
+    world.publish(&world.path("data"), 1);
+    let to_node = |verb: &[&str]| world.provider().args(verb).args(["--to", &scene.node.rpc()]);
+    let publish = || to_node(&["publish", CHANNEL, world.path("data").to_str().unwrap()]).summary();
+    assert!(publish()["ipfs"]["root"].is_string());
+    assert_eq!(format!("b3:{}", to_node(&["init"]).summary()["repo"].as_str().unwrap()), pin);
+    assert!(publish()["unchanged"] == true);
+    // Its head is renewed where it lies.
+    let head = to_node(&["head", "refresh", CHANNEL]).summary();
+    assert!(head["stores"][0].as_str().unwrap().contains("key-stores"), "{head}");
+    // No copy of heads goes to a node.
+    let mirror = world.operator().args(["mirror", "--from"]).arg(world.store()).args(["--to", &scene.node.rpc()]);
+    assert!(mirror.fails_with(2).contains("no place for heads"));
+}
+
+#[test]
+fn what_the_node_has_is_known_although_the_head_forgot_it() {
+    let scene = Scene::new(FakeKubo::start());
+    scene.publish_to_both().summary();
+    let store = scene.world.store();
+    for round in 0..3 {
+        fs::write(scene.world.path("data/text"), format!("round {round}")).unwrap();
+        scene.publish_to(store.to_str().unwrap()).args(["--keep-last", "0"]).summary();
+    }
+    let late = scene.publish_to_both().args(["--keep-last", "0"]).summary();
+    assert!(late["ipfs"]["uploaded_bytes"].as_u64().unwrap() < 100_000, "{late}");
+    scene.check_tree(cid(&late["ipfs"], "tree"));
+}
+
+#[test]
+fn a_snapshot_that_was_never_finished_leaves_no_guards_and_a_strangers_pin_gets_our_name() {
+    let scene = Scene::new(FakeKubo::scripted(|given, times| (given == "pin/add" && times == 0).then_some(Fault::Says("not now"))));
+    partly(scene.publish_to_both());
+    let before = scene.node.files();
+    assert!(!before.is_empty());
+    fs::write(scene.world.path("data/text"), "another day").unwrap();
+    let summary = scene.publish_to_both().summary();
+    let root = cid(&summary["ipfs"], "root");
+    assert!(scene.node.files().is_empty(), "{:?}", scene.node.files());
+    assert_eq!(scene.node.pins(), [(root, format!("qsync/{}/{CHANNEL}", &scene.pin[3..15]))]);
+
+    // The index is a hint, and made right again when it says nothing.
+    let index = scene.world.store().join("index.json");
+    let told = fs::read_to_string(&index).unwrap();
+    assert!(told.contains("/ip4/203.0.113.7/tcp/4001") && !told.contains("127.0.0.1"), "{told}");
+    // Who reads through a node of their own is told how to stay connected to that one.
+    let gateway = Blocks::new(scene.world.path("no-blocks")).gateway();
+    let restore = scene.world.restore_command(&scene.pin).args(["--from", "ipfs://", "--gateway", &gateway.url]).output();
+    assert!(
+        restore.status.success() && text(&restore.stderr).contains("ipfs swarm peering add /ip4/203.0.113.7/"),
+        "{}",
+        text(&restore.stderr)
+    );
+    let mut emptied: Value = serde_json::from_str(&told).unwrap();
+    emptied.as_object_mut().unwrap().remove("ipfs");
+    fs::write(&index, emptied.to_string()).unwrap();
+    scene.publish_to_both().summary();
+    assert!(fs::read_to_string(&index).unwrap().contains(&root.to_string()));
+}
+
+#[test]
+fn everything_is_proved_when_it_is_asked_for() {
+    let scene = Scene::new(FakeKubo::start());
+    let root = cid(&scene.publish().summary()["ipfs"], "root");
+    let deep = scene.world.path("data/a/b/c/d/e/f/g/Deep_file-1.2+3");
+    scene.node.lose(&Cid::new(Codec::Raw, qsync::types::Hash::of(&fs::read(deep).unwrap())));
+    // The pin is there, and nobody looks further …
+    assert_eq!(scene.publish().summary()["ipfs"]["blocks"], 0);
+    // … until somebody does.
+    let proved = scene.publish().arg("--rehash").summary();
+    assert_eq!(cid(&proved["ipfs"], "root"), root);
+    scene.check_tree(cid(&proved["ipfs"], "tree"));
 }

@@ -40,7 +40,8 @@ async fn the_node_in_memory_keeps_the_contract() {
 #[tokio::test]
 async fn a_node_says_what_it_is() {
     let node = open(&FakeKubo::start()).check().await.unwrap();
-    assert_eq!(node, Node { version: "0.43.0".into(), peer_id: "12D3KooWfake".into(), addresses: vec![] });
+    let addresses = ["127.0.0.1", "203.0.113.7"].map(|host| format!("/ip4/{host}/tcp/4001/p2p/12D3KooWfake"));
+    assert_eq!(node, Node { version: "0.43.0".into(), peer_id: "12D3KooWfake".into(), addresses: addresses.into() });
     let old = open(&FakeKubo::start().of_version("0.39.0")).check().await.unwrap_err();
     assert_eq!(old.kind, ErrorKind::TooOld { found: "0.39.0".into() });
     assert!(old.to_string().ends_with("version: the node is Kubo 0.39.0, at least 0.40 is needed"), "{old}");

@@ -18,6 +18,8 @@ Examples:
 
 /// Print the CID that a directory has on IPFS, as the `tree` of its snapshot; no node is needed
 ///
+/// The directory must be one that could be published: no links, and names of letters, digits and `._+-`.
+///
 /// It is what `ipfs add -rH --only-hash --hash=blake3 DIR` prints under Kubo's profile unixfs-v1-2025, unless the directory has empty files.
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES)]

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::snapshot;
 use crate::{
-    catalog::OpenSnapshot,
+    catalog::{self, OpenSnapshot},
     cli::{
         ask,
         context::Context,
@@ -22,8 +22,10 @@ use crate::{
         stores::OpenSources,
         values::{Pin, SnapshotRef},
     },
+    progress::Event,
     restore::{self, Existing, Options, Outcome, Partial, Summary},
     sources::{Allowance, Settings, cap_of, usd},
+    store::DynReadStore,
     store::RetryPolicy,
     types::{ChannelName, When},
 };
@@ -148,12 +150,27 @@ fn confirm_replacement(args: &RestoreArgs) -> Result<(), Failure> {
     ask::confirm_if_asked(&question, args.yes)
 }
 
+/// Tells whoever reads through a node on this machine how that can be connected to the publisher's.
+async fn tell_addresses(context: &Context, sources: &[DynReadStore], channel: &ChannelName) {
+    let is_own_node = |source: &DynReadStore| source.name().starts_with("ipfs://") && source.name().contains("http://127.0.0.1:");
+    if !sources.iter().any(is_own_node) {
+        return;
+    }
+    for address in catalog::addresses_on_ipfs(sources, channel).await {
+        let text = format!("a node that has the snapshots of {channel}: ipfs swarm peering add {address}");
+        context.progress().event(Event::Note { text });
+    }
+}
+
 /// The library's options: flags and variables over the configuration over the defaults.
 async fn options(args: RestoreArgs, allowance: &Allowance, context: &Context) -> Result<Options, Failure> {
     let configured = args.snapshot.as_ref().map(|snapshot| context.config.channel(&snapshot.channel)).unwrap_or_default();
     let words = env::list(args.from.clone(), "QSYNC_FROM", &configured.from);
     let sources = context.sources_and_cids(&words, &args.gateways, allowance).await?;
     let Named { channel, when, by_cid } = named(&args, &sources, context).await?;
+    if by_cid.is_none() {
+        tell_addresses(context, &sources.all, &channel).await;
+    }
     Ok(Options {
         existing: existing(&args),
         partial: partial(&args),

@@ -14,6 +14,7 @@ use crate::{
         gateways::GatewayArgs,
         values::{Pin, SnapshotRef},
     },
+    format::head::Ipfs,
     ops::show::{self, Shown, ShownChunk, ShownFile},
 };
 
@@ -69,7 +70,12 @@ pub(super) async fn run(args: ShowArgs, context: &Context) -> Result<(), Failure
         let chunks = show::chunks(&open, &sources, |chunk| context.output.item("chunk", chunk, chunk_line));
         context.until_stopped(async { Ok(chunks.await?) }).await?;
     }
-    let shown = show::show(&open);
+    let mut shown = show::show(&open);
+    if args.snapshot.is_none() {
+        // Its head is older than its CID.
+        let (root, _) = sources.only_cid()?;
+        shown.ipfs = Some(Ipfs { root: root.to_string(), ..Ipfs::default() });
+    }
     if args.cids && shown.ipfs.is_none() {
         let failure = Failure::new(Code::NotFound, format!("snapshot {} of {} is not on IPFS", shown.snapshot.short(), shown.channel));
         return Err(failure.hint("its publisher can put it there: qsync publish … --to ipfs+http://127.0.0.1:5001"));

@@ -117,7 +117,11 @@ impl Command {
     fn carry_out(&self, node: &mut State) -> Result<Vec<Value>, No> {
         match self.name.as_str() {
             "version" => return Ok(vec![json!({"Version": node.version, "Commit": "", "Repo": "18"})]),
-            "id" => return Ok(vec![json!({"ID": "12D3KooWfake", "Addresses": null, "AgentVersion": "kubo/fake"})]),
+            "id" => {
+                return Ok(vec![
+                    json!({"ID": "12D3KooWfake", "Addresses": ["/ip4/127.0.0.1/tcp/4001/p2p/12D3KooWfake", "/ip4/203.0.113.7/tcp/4001/p2p/12D3KooWfake"], "AgentVersion": "kubo/fake"}),
+                ]);
+            }
             "repo/stat" => return Ok(vec![repo_stat(node)]),
             "dag/import" => return self.import(node),
             "dag/stat" => return node.walk(self.cid(0)).map(|all| vec![json!({"UniqueBlocks": all.len()})]),
