@@ -9,8 +9,8 @@ if [ -z "$ipfs" ]; then
 fi
 
 say "starting Kubo"
-coproc KUBO { QSYNC_KUBO_STORAGE_MAX=200GB exec tests/live/servers/kubo.sh "$work"; }
-read -r rpc gateway _ repository <&"${KUBO[0]}"
+coproc KUBO { QSYNC_KUBO_STORAGE_MAX=200GB exec tests/live/servers/kubo.sh "$work/ipfs"; }
+read -r rpc gateway repository <&"${KUBO[0]}"
 export IPFS_PATH=$repository
 files=$data/rocksdb
 state=$work/state-of-ipfs
@@ -43,7 +43,7 @@ job "qsync restore by CID, one gateway" "$fresh" "$qsync $by_cid --gateway $gate
 gives "$files" "$out"
 job "ipfs get of the tree" "$fresh" "$ipfs get -p=false -o $out $root/tree; sync -f $out"
 gives "$files" "$out"
-job "ipfs cat of the archive | zstd -d | tar x" "$fresh; mkdir $out" "$ipfs cat -p=false $root/archive.tar.zst | zstd -dq | tar x -C $out; sync -f $out"
+job "ipfs cat of the archive, zstd -d, tar x" "$fresh; mkdir $out" "$ipfs cat -p=false $root/archive.tar.zst | zstd -dq | tar x -C $out; sync -f $out"
 gives "$files" "$out"
 table "B12: restore from a node of IPFS"
 measured B12 "restore by CID ÷ ipfs get of the tree" "$(share "ipfs get of the tree")" at-most 0.7
@@ -52,7 +52,7 @@ slow_links=$(bench_program slow_links)
 gateway_port=${gateway##*:}
 for links in "100 100" "100"; do
     gateways=$(for n in $(seq "$(wc -w <<<"$links")"); do printf -- ' --gateway http://{%s}' "$n"; done)
-    job "restore by CID, gateways of $links MB/s" "$fresh" "$slow_links $gateway_port $links -- $qsync $by_cid$gateways"
+    job "restore by CID, gateways of ${links/ / and } MB/s" "$fresh" "$slow_links $gateway_port $links -- $qsync $by_cid$gateways"
     gives "$files" "$out"
 done
 table "B12: two gateways of 100 MB/s each, and one"
