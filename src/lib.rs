@@ -7,9 +7,9 @@
 //! |---|---|
 //! | 5 | `cli` (the binary's front) |
 //! | 4 | [`publish`], [`restore`], [`ops`] |
-//! | 3 | [`catalog`], [`disk`], [`sources`] |
+//! | 3 | [`catalog`], [`disk`], [`node`], [`sources`] |
 //! | 2 | [`trust`] |
-//! | 1 | [`mod@format`], [`store`], [`kubo`], [`progress`] |
+//! | 1 | [`mod@format`], [`store`], [`kubo`], [`profile`], [`progress`] |
 //! | 0 | [`types`], [`fs`] |
 
 pub mod cli;
@@ -20,12 +20,14 @@ pub mod restore;
 
 pub mod catalog;
 pub mod disk;
+pub mod node;
 pub mod sources;
 
 pub mod trust;
 
 pub mod format;
 pub mod kubo;
+pub mod profile;
 pub mod progress;
 pub mod store;
 

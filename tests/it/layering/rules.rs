@@ -12,15 +12,23 @@ pub(super) const MODULES: &[(&str, &[&str])] = &[
     ("format", &[]),
     ("store", &["fs"]),
     ("kubo", &[]),
+    ("profile", &[]),
     ("progress", &[]),
     ("trust", &["format"]),
     ("catalog", &["format", "trust", "store", "progress", "fs"]),
     ("sources", &["format", "trust", "store", "progress"]),
-    ("disk", &["format", "trust", "progress", "fs"]),
-    ("publish", &["catalog", "disk", "sources", "trust", "format", "store", "kubo", "progress", "fs"]),
-    ("restore", &["catalog", "disk", "sources", "trust", "format", "store", "progress", "fs"]),
-    ("ops", &["catalog", "disk", "sources", "trust", "format", "store", "kubo", "progress", "fs"]),
-    ("cli", &["publish", "restore", "ops", "catalog", "disk", "sources", "trust", "format", "store", "kubo", "progress", "fs"]),
+    ("disk", &["format", "trust", "profile", "progress", "fs"]),
+    ("node", &["profile", "progress", "fs"]),
+    ("publish", &["catalog", "disk", "node", "sources", "trust", "format", "store", "kubo", "profile", "progress", "fs"]),
+    ("restore", &["catalog", "disk", "node", "sources", "trust", "format", "store", "profile", "progress", "fs"]),
+    ("ops", &["catalog", "disk", "node", "sources", "trust", "format", "store", "kubo", "profile", "progress", "fs"]),
+    (
+        "cli",
+        &[
+            "publish", "restore", "ops", "catalog", "disk", "node", "sources", "trust", "format", "store", "kubo", "profile", "progress",
+            "fs",
+        ],
+    ),
 ];
 
 /// Modules without files, network, clock or runtime.
@@ -80,9 +88,9 @@ fn is_test_file(path: &str) -> bool {
 fn level(module: &str) -> u32 {
     match module {
         "types" | "fs" => 0,
-        "format" | "store" | "kubo" | "progress" => 1,
+        "format" | "store" | "kubo" | "profile" | "progress" => 1,
         "trust" => 2,
-        "catalog" | "sources" | "disk" => 3,
+        "catalog" | "sources" | "disk" | "node" => 3,
         "publish" | "restore" | "ops" => 4,
         _ => 5,
     }

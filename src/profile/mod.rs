@@ -1,0 +1,160 @@
+//! Node profiles: what a node's data directory looks like, which of it is published, which never, and how the node is asked.
+//!
+//! A profile is data: a TOML file in `builtin/`, or the user's own. Nothing here touches a file or a network.
+
+mod error;
+mod globs;
+mod wire;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+pub use error::ProfileError;
+pub use globs::Globs;
+
+use crate::types::RelPath;
+
+/// What is known of one kind of node.
+#[derive(Clone, Debug)]
+pub struct NodeProfile {
+    /// What `--node` takes.
+    pub name: String,
+    /// What it is, in a few words.
+    pub title: String,
+    /// The node software, as `client` of a manifest names it; `None` for the generic profile.
+    pub client: Option<String>,
+    /// The database engine, where every database of this profile has the same.
+    pub engine: Option<String>,
+    /// What is published, relative to the data directory; `{chain}` stands for the chain's own name of its directory. Empty: everything.
+    pub publish: Vec<String>,
+    /// What is never published, and never overwritten by a restore.
+    pub never: Globs,
+    /// Files that no engine changes once they are written: only these may be hard links in a clone.
+    pub immutable: Globs,
+    /// Database files: what is in them proves nothing, because any stranger can write into a chain.
+    pub opaque: Globs,
+    /// Whether the engine writes through a memory map, so that times prove nothing.
+    pub memory_mapped: bool,
+    /// The chains it knows, by their name in a channel.
+    pub chains: BTreeMap<String, Chain>,
+    /// By what a data directory is known.
+    pub detect: Detect,
+    /// How the node is asked; `None` where nothing can be asked.
+    pub rpc: Option<Rpc>,
+    /// How the node stops.
+    pub stop: StopProof,
+    /// Labels that a channel of this profile may have, each with its values; empty for any value.
+    pub modes: BTreeMap<String, Vec<String>>,
+}
+
+/// A chain that a profile knows.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Chain {
+    /// The node's own name of it: the `{chain}` of paths.
+    pub id: Option<String>,
+    /// Hash of its genesis block, or the id of the chain, as the node's RPC names it.
+    pub genesis: Option<String>,
+}
+
+/// By what a data directory is known: globs relative to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Detect {
+    /// Each must match something.
+    pub all: Vec<String>,
+    /// None may match anything.
+    pub none: Vec<String>,
+    /// Engine that the files at the first match must be of, as they say themselves.
+    pub engine: Option<String>,
+}
+
+/// How a node is asked for its health and height.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rpc {
+    /// Which questions it understands.
+    pub family: Family,
+    /// Where it answers unless told otherwise.
+    pub url: String,
+    /// Time between two blocks.
+    pub block_time: Duration,
+    /// How old its newest block may be.
+    pub max_head_age: Duration,
+    /// How many peers it should have.
+    pub min_peers: u64,
+}
+
+/// Families of nodes, by the questions that they understand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Family {
+    /// `system_health`, `chain_getFinalizedHead` …
+    Substrate,
+    /// `eth_syncing`, `eth_getBlockByNumber` …
+    Ethereum,
+    /// `database_api.get_dynamic_global_properties` …
+    Bitshares,
+    /// `getblockchaininfo` …
+    Bitcoin,
+    /// `/status`, `/net_info`.
+    Tendermint,
+}
+
+/// How a node is stopped, and what proves that it stopped by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StopProof {
+    /// Name of the signal that asks it to stop.
+    pub signal: String,
+    /// Files, relative to the data directory, that a clean stop writes: each that is there must be newer than the request to stop, and one must be there.
+    pub newer: Vec<RelPath>,
+}
+
+impl NodeProfile {
+    /// Reads a profile.
+    ///
+    /// # Errors
+    /// [`ProfileError`] when it is no TOML, has a key that means nothing, or a value that cannot be.
+    pub fn parse(text: &str) -> Result<Self, ProfileError> {
+        wire::parse(text)
+    }
+
+    /// The profile of any directory: all of it, of which nothing is known.
+    #[must_use]
+    pub fn generic() -> Self {
+        Self::builtin("generic").expect("the generic profile is built in")
+    }
+
+    /// The built-in profile of that name.
+    #[must_use]
+    pub fn builtin(name: &str) -> Option<Self> {
+        let (_, text) = BUILTIN.iter().find(|(builtin, _)| *builtin == name)?;
+        Some(Self::parse(text).expect("a test parses every built-in profile"))
+    }
+
+    /// Names of all built-in profiles, in the order of the alphabet.
+    pub fn builtin_names() -> impl Iterator<Item = &'static str> {
+        BUILTIN.iter().map(|(name, _)| *name)
+    }
+}
+
+/// The text of a built-in profile beside its name.
+macro_rules! builtin {
+    ($($name:literal),+ $(,)?) => { &[$(($name, include_str!(concat!("builtin/", $name, ".toml")))),+] };
+}
+
+const BUILTIN: &[(&str, &str)] = builtin!["generic", "geth", "polkadot-rocksdb"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_profile_can_be_read_and_has_the_name_of_its_file() {
+        assert!(NodeProfile::builtin_names().is_sorted());
+        for name in NodeProfile::builtin_names() {
+            assert_eq!(NodeProfile::builtin(name).unwrap().name, name);
+        }
+        assert!(NodeProfile::generic().publish.is_empty());
+    }
+}
