@@ -21,8 +21,7 @@ struct Header {
 
 pub(super) async fn status(asker: &mut Asker<'_>) -> Result<Status, RpcError> {
     let properties = properties(asker).await?;
-    let peers: Option<Vec<Value>> =
-        asker.ask_as("get_connected_peers", "call", json!(["network_node", "get_connected_peers", []])).await?;
+    let peers: Option<Vec<Value>> = asker.ask_as("get_connected_peers", "call", json!(["network_node", "get_connected_peers", []])).await?;
     let finalized = match &properties {
         Some(properties) => finalized(asker, properties).await?,
         None => None,

@@ -102,7 +102,8 @@ mod tests {
 
     #[test]
     fn what_answers_instead_of_a_node_is_named() {
-        for (status, body) in [(200, "<html>"), (200, ""), (200, "7"), (200, "{}"), (200, "[]"), (301, ""), (404, "no"), (500, "{\"a\":1}")] {
+        for (status, body) in [(200, "<html>"), (200, ""), (200, "7"), (200, "{}"), (200, "[]"), (301, ""), (404, "no"), (500, "{\"a\":1}")]
+        {
             let (kind, reason) = judged(status, body).unwrap_err();
             assert_eq!(kind, RpcErrorKind::NotAnRpc, "{status} {body}");
             assert!(reason.contains(&status.to_string()) && reason.ends_with("of kind text/html"), "{reason}");

@@ -165,7 +165,10 @@ mod tests {
     #[test]
     fn a_url_is_shown_by_its_host_alone() {
         let url: RpcUrl = "https://user:hunter2@node.example:8443/v3/token?key=secret".parse().unwrap();
-        assert_eq!((url.to_string().as_str(), format!("{url:?}").as_str()), ("https://node.example:8443", "RpcUrl(https://node.example:8443)"));
+        assert_eq!(
+            (url.to_string().as_str(), format!("{url:?}").as_str()),
+            ("https://node.example:8443", "RpcUrl(https://node.example:8443)")
+        );
         assert_eq!(url.url().as_str(), "https://node.example:8443/v3/token?key=secret");
         assert_eq!(header(&url), format!("Basic {}", STANDARD.encode("user:hunter2")));
         assert!(url.has_secret() && !"http://127.0.0.1:8545".parse::<RpcUrl>().unwrap().has_secret());
