@@ -14,6 +14,7 @@ mod exit;
 mod first_contact;
 mod gateways;
 mod logging;
+mod node_profiles;
 mod nodes;
 mod output;
 mod owner;

@@ -9,6 +9,7 @@ mod encode;
 mod error;
 mod heads;
 pub mod ipfs;
+mod node;
 mod pipeline;
 pub mod plan;
 mod previous;
@@ -25,6 +26,7 @@ use serde::Serialize;
 
 pub use error::Error;
 use heads::Heads;
+pub use node::Node;
 use snapshot::Chosen;
 use source::{ScannedSource, Source};
 use targets::{Targets, Writing};
@@ -160,6 +162,8 @@ pub struct Options {
     pub channel: ChannelName,
     /// The node's data directory.
     pub data_dir: PathBuf,
+    /// The node that it belongs to.
+    pub node: Node,
     /// The stores; the first decides races.
     pub stores: Vec<DynWriteStore>,
     /// Stores that were asked for and could not be opened.

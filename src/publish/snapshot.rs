@@ -63,7 +63,7 @@ fn about(options: &Options) -> Result<About, Error> {
         block_hash: options.block_hash.clone(),
         genesis: None,
         finalized: None,
-        labels: std::collections::BTreeMap::new(),
+        labels: options.node.labels.clone(),
         encoder: Encoder::new(options.level).map_err(Error::Encode)?.name(),
         taken_at: options.now,
         client: None,

@@ -27,6 +27,8 @@ const CHANNEL: Shape = Shape::Keys(&[
     ("from", Shape::Leaf),
     ("to", Shape::Leaf),
     ("data_dir", Shape::Leaf),
+    ("node", Shape::Leaf),
+    ("labels", Shape::Each(&Shape::Leaf)),
     ("head_lifetime", Shape::Leaf),
     ("keep_last", Shape::Leaf),
     ("chunk_size", Shape::Leaf),

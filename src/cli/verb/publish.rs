@@ -11,7 +11,7 @@ use crate::{
         context::Context,
         env,
         exit::Failure,
-        nodes,
+        node_profiles, nodes,
         values::{ChunkSizeArg, Span},
     },
     publish::{self, Options, StoreSummary, Summary},
@@ -24,6 +24,7 @@ const EXAMPLES: &str = "\
 Examples:
   qsync publish kusama/pruned /srv/node/db --to /srv/store
   qsync publish kusama/pruned /srv/node/db --to /srv/store --height 24187312 --block-hash 0x5b1e…
+  qsync publish kusama/pruned /var/lib/polkadot --node polkadot-rocksdb --label pruning=256 --to /srv/store
   qsync publish kusama/pruned /srv/node/db --to /srv/store --to ipfs+http://127.0.0.1:5001
   qsync publish kusama/pruned --dry-run        data directory and stores from the configuration
 ";
@@ -40,6 +41,12 @@ pub(crate) struct PublishArgs {
     /// decides races
     #[arg(long, value_name = "STORE")]
     to: Vec<String>,
+    /// What kind of node it belongs to, which says what of it is published; qsync node list shows them [default: generic, all of it]
+    #[arg(long, value_name = "NAME")]
+    node: Option<String>,
+    /// What is said of the snapshot, for example mode=archive; repeat for several
+    #[arg(long, value_name = "KEY=VALUE")]
+    label: Vec<String>,
     /// Height of a block that the database contains
     #[arg(long, value_name = "HEIGHT")]
     height: Option<u64>,
@@ -98,11 +105,13 @@ async fn options(args: PublishArgs, context: &Context) -> Result<Options, Failur
     let configured = context.config.channel(&args.channel);
     let allow_secrets = env::list(args.allow_secret.clone(), "QSYNC_ALLOW_SECRET", &[]);
     let data_dir = data_dir(&args, &configured)?;
+    let node = node_profiles::node(args.node.as_deref(), &args.label, &configured, context)?;
     let chunk_size = args.chunk_size.or(configured.chunk_size).map_or(ChunkSize::DEFAULT, |size| size.0);
     let Targets { stores, unopened, ipfs, ipfs_failed } =
         targets(env::list(args.to, "QSYNC_TO", &configured.to), chunk_size, context).await?;
     Ok(Options {
         data_dir,
+        node,
         stores,
         unopened,
         ipfs,
