@@ -19,6 +19,7 @@ mod nodes;
 mod output;
 mod owner;
 mod progress;
+mod rpc;
 mod signals;
 mod sources;
 mod stores;

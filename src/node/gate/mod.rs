@@ -60,6 +60,9 @@ pub struct Report {
     /// What the node said last; `None` when it did not answer.
     #[serde(skip)]
     pub status: Option<Status>,
+    /// Its hash of the block at the height that the operator gives.
+    #[serde(skip)]
+    pub hash_at_given: Option<String>,
 }
 
 impl Report {
@@ -87,11 +90,16 @@ impl Gate {
                 let mut conditions = vec![answers(None)];
                 conditions.extend(plan::judge(&self.policy, shown, given, &seen, now));
                 let status = seen.last().clone();
-                Report { node: self.probe.name().to_owned(), conditions, refused: status.refused.clone(), status: Some(status) }
+                let refused = status.refused.clone();
+                Report { node: self.probe.name().to_owned(), conditions, refused, status: Some(status), hash_at_given: seen.hash_at_given }
             }
-            Err(error) => {
-                Report { node: self.probe.name().to_owned(), conditions: vec![answers(Some(&error))], refused: Vec::new(), status: None }
-            }
+            Err(error) => Report {
+                node: self.probe.name().to_owned(),
+                conditions: vec![answers(Some(&error))],
+                refused: Vec::new(),
+                status: None,
+                hash_at_given: None,
+            },
         }
     }
 
