@@ -1,5 +1,6 @@
 //! The verbs: one file each, with its arguments and its `run`.
 
+mod check;
 mod cid;
 mod completions;
 mod config;
@@ -36,6 +37,7 @@ pub(crate) enum Verb {
     Diff(diff::DiffArgs),
     Export(export::ExportArgs),
     Cid(cid::CidArgs),
+    Check(check::CheckArgs),
     Mirror(mirror::MirrorArgs),
     Serve(serve::ServeArgs),
     #[command(subcommand)]
@@ -70,6 +72,7 @@ impl Verb {
             | Self::Show(_)
             | Self::Diff(_)
             | Self::Cid(_)
+            | Self::Check(_)
             | Self::Mirror(_)
             | Self::Serve(_)
             | Self::Key(_)
@@ -95,6 +98,7 @@ impl Verb {
             Self::Diff(args) => diff::run(args, context).await,
             Self::Export(args) => export::run(args, context).await,
             Self::Cid(args) => cid::run(args, context).await,
+            Self::Check(args) => check::run(args, context).await,
             Self::Mirror(args) => mirror::run(args, context).await,
             Self::Serve(args) => serve::run(args, context).await,
             Self::Key(verb) => key::run(verb, context),
