@@ -164,6 +164,7 @@ pub(super) fn restoring(fs: &MemoryFs, source: DynReadStore, pin: Hash) -> resto
         seeds: Vec::new(),
         rehash: false,
         partial: Partial::Continue,
+        check_rpc: None,
         owner: None,
         dry_run: false,
         accept_cost: false,
