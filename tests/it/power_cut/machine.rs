@@ -131,6 +131,7 @@ pub(super) fn publishing(fs: &MemoryFs, stores: Vec<DynWriteStore>) -> publish::
         data_dir: DATA.into(),
         stores,
         unopened: Vec::new(),
+        node: publish::Node::default(),
         ipfs: None,
         ipfs_failed: None,
         height: None,
