@@ -3,11 +3,13 @@
 pub mod check;
 pub mod cid;
 pub mod diff;
+pub mod doctor;
 pub mod export;
 mod frames;
 pub mod list;
 pub mod metrics;
 pub mod mirror;
+pub mod ping;
 pub mod runs;
 pub mod serve;
 pub mod show;
