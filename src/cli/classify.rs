@@ -62,11 +62,10 @@ impl Classify for publish::Error {
     }
 
     fn details(&self) -> Vec<String> {
-        match self {
-            Self::Catalog(error) => error.details(),
-            Self::Gate { report, head } => report.lines().into_iter().chain(head_kept(head)).collect(),
-            _ => Vec::new(),
+        if let Self::Gate { report, head } = self {
+            return report.lines().into_iter().chain(head_kept(head)).collect();
         }
+        if let Self::Catalog(error) = self { error.details() } else { Vec::new() }
     }
 }
 

@@ -39,7 +39,8 @@ struct Other(Named);
 pub(super) async fn check(options: &Options, about: &About) -> Result<Option<BlockCheck>, Error> {
     let Some(probe) = &options.check_rpc else { return Ok(None) };
     let head = about.height.zip(about.block_hash.as_ref()).map(|(height, hash)| (height, hash.as_str()));
-    let finalized = about.finalized.as_ref().map(|block| (block.height, block.hash.as_str()));
+    // That two chains begin alike says nothing of what followed.
+    let finalized = about.finalized.as_ref().filter(|block| block.height > 0).map(|block| (block.height, block.hash.as_str()));
     let verdict = judge(ask(probe, head).await?, ask(probe, finalized).await?);
     match verdict {
         Ok(check) => {

@@ -183,7 +183,8 @@ fn growing(seen: &Seen) -> Condition {
         Some(_) => Verdict::NotMet,
         None => Verdict::Unknown,
     };
-    Condition::new("growing", heights.map(text), "a new block", verdict)
+    let value = if seen.again.is_none() { Some("not asked again".to_owned()) } else { heights.map(text) };
+    Condition::new("growing", value, "a new block", verdict)
 }
 
 fn head_age(policy: &Policy, status: &Status, now: Timestamp) -> Condition {
