@@ -6,8 +6,8 @@
 #   systemd.sh run PID PROGRAM…  runs a program in there, such as systemctl.
 #
 # What is in there can change FOLDER and nothing else of this machine. The root file system is mounted read-only; /tmp, /var, /run and /dev
-# are new and empty; none of the machine's own units can be found, since some of these empty /tmp or change what the kernel does. The
-# processes of this machine are not seen, the network is its own. What units print is in FOLDER/log.
+# are new and empty; none of the machine's own units can be found, since some of these empty /tmp or change what the kernel does. Its
+# processes are not seen, the network is the machine's. What units print is in FOLDER/log.
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
 own_units=(/usr/lib/systemd/system /usr/lib/systemd/system-generators)
@@ -34,6 +34,8 @@ make_root() {
         mount --bind "/dev/$node" "$root/dev/$node"
     done
     ln -s /proc/self/fd "$root/dev/fd"
+    mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts"
+    ln -s pts/ptmx "$root/dev/ptmx"
     mount -t proc proc "$root/proc"
     mount --bind "$root/proc/sys" "$root/proc/sys"
     mount -o remount,bind,ro "$root/proc/sys"
@@ -59,9 +61,9 @@ make_units() {
 refuse_writable() {
     local writable
     writable=$(findmnt --raw --noheadings --output TARGET,FSTYPE,VFS-OPTIONS | awk -v folder="$folder" '
-        $3 ~ /(^|,)rw(,|$)/ && $2 !~ /^(tmpfs|proc|cgroup2)$/ && $1 != folder && $1 !~ /^\/dev\/(null|zero|full|random|urandom|tty)$/')
+        $3 ~ /(^|,)rw(,|$)/ && $2 !~ /^(tmpfs|proc|cgroup2|devpts)$/ && $1 != folder && $1 !~ /^\/dev\/(null|zero|full|random|urandom|tty)$/')
     [ -z "$writable" ] || fail "this could be changed from inside: $writable"
-    if touch /etc/qsync-writable 2>/dev/null || touch /root/qsync-writable 2>/dev/null; then fail "the root can be written"; fi
+    if [ -w /etc ] || [ -w /usr ] || [ -w /root ]; then fail "the root can be written"; fi
 }
 
 # The first process in there.
@@ -93,7 +95,7 @@ end_all() {
 boot() {
     local began=$SECONDS
     [ "$(id -u)" -eq 0 ] || fail "only root can do that"
-    [ -d "$folder/units" ] && [ -d "$folder/bin" ] || fail "$folder has no units or bin"
+    if [ ! -d "$folder/units" ] || [ ! -d "$folder/bin" ]; then fail "$folder has no units or no bin"; fi
     mkdir -p "$folder/root"
     # A group of its own is the root of what it sees, so that it leaves those of this machine alone.
     group=$(findmnt --noheadings --first-only --types cgroup2 --output TARGET)/qsync-test.$$
