@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::{
     key::{MANIFEST_JSON_MAX_BYTES, MANIFEST_MAX_BYTES},
+    manifest::{Client, Manifest},
     payload::{Error, Payload, require},
 };
 use crate::types::{ChannelName, Hash, Timestamp};
@@ -120,6 +121,29 @@ pub struct SnapshotRef {
 }
 
 impl Newest {
+    /// What a head says of the snapshot that has this manifest.
+    #[must_use]
+    pub fn of(snapshot: &SnapshotRef, manifest: &Manifest, ipfs: Option<Ipfs>) -> Self {
+        let about = manifest.about();
+        let client =
+            |client: &Client| [Some(client.name.as_str()), client.version.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" ");
+        Self {
+            manifest: snapshot.manifest,
+            manifest_bytes: snapshot.manifest_bytes,
+            manifest_json_bytes: snapshot.manifest_json_bytes,
+            height: about.height,
+            block_hash: about.block_hash.clone(),
+            genesis: about.genesis.clone(),
+            taken_at: about.taken_at,
+            bytes: manifest.totals().bytes,
+            frame_bytes: manifest.totals().frame_bytes,
+            engine: about.engine.as_ref().map(|engine| engine.name.clone()),
+            client: about.client.as_ref().map(client),
+            ipfs,
+            min_qsync: None,
+        }
+    }
+
     /// The part of it that older snapshots have too.
     #[must_use]
     pub fn to_ref(&self) -> SnapshotRef {
