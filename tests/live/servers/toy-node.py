@@ -4,7 +4,8 @@
     toy-node.py DIR PORT    keeps everything in DIR/chains/ksmcc3, and serves on 127.0.0.1:PORT until SIGTERM or SIGINT
 
 The block of a height has the same hash in every toy node. SIGTERM is a clean stop: the tail is written, and the exit code is 0. One that was
-killed says so at its next start in DIR/unclean, and goes on at the last whole table. It holds `lock` as ParityDB does.
+killed says so at its next start in DIR/unclean, and goes on at the last whole table. It holds `lock` as ParityDB does. The first
+block is that of Kusama, of which it says to be.
 
 TOY_NODE_SYNCING=1    says that it is syncing
 TOY_NODE_PEERS=N      how many peers it says it has (8)
@@ -24,7 +25,12 @@ import threading
 BLOCKS_IN_A_TABLE = 50
 
 
+GENESIS_OF_KUSAMA = "0xb0a8d493285c2df73290dfb7e61f870f17b41801197a149ca93654499ea3dafe"
+
+
 def block_hash(height):
+    if height == 0:
+        return GENESIS_OF_KUSAMA
     return "0x" + hashlib.blake2b(f"toy block {height}".encode(), digest_size=32).hexdigest()
 
 
@@ -36,6 +42,8 @@ class Chain:
         folder.mkdir(parents=True, exist_ok=True)
         self.lock = open(folder / "lock", "w")
         fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # By which a directory is known for one of ParityDB.
+        (folder / "metadata").write_text("version=8\nsizes=[0]\nsalt=" + "00" * 32 + "\n")
         self.tables = len(list(folder.glob("table_*")))
         tail, running = folder / "tail", folder / "running"
         if running.exists():
