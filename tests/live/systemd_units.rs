@@ -17,8 +17,9 @@ const NODE: &str = "toy-node.service";
 
 /// A provider's machine: systemd, a node, its data, a store, and the keys.
 struct Scene {
-    world: World,
+    // It ends before its folder is removed.
     systemd: Systemd,
+    world: World,
     pin: String,
 }
 
@@ -37,7 +38,7 @@ impl Scene {
         systemd.run(&["systemctl", "start", NODE]);
         // The gate wants a node with blocks.
         thread::sleep(Duration::from_secs(2));
-        Self { world, systemd, pin }
+        Self { systemd, world, pin }
     }
 
     /// Starts an instance of a unit and waits for its end. Gives whether it succeeded.
