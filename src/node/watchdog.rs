@@ -37,7 +37,7 @@ impl Watchdog {
         let (name, arguments) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let mut command = Command::new(OWN_PROGRAM);
         command.arg0(name).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-        let mut child = command.process_group(0).spawn()?;
+        let mut child = command.spawn()?;
         let (pipe, mut answer) = (child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?, child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?);
         let mut said = vec![0; READY.len()];
         if let Err(error) = answer.read_exact(&mut said) {
