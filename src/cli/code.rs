@@ -245,6 +245,8 @@ codes! {
     SourceIncomplete = "source-incomplete" => Source,
     /// The block height is below that of the published snapshot.
     HeightBelowHead = "height-below-head" => Source,
+    /// The node is not fit to be published, or cannot be asked.
+    GateNotMet = "gate-not-met" => Source,
     /// Ended by SIGINT.
     Interrupted = "interrupted" => Interrupted,
     /// Ended by SIGTERM.

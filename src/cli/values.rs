@@ -1,6 +1,6 @@
 //! Values as they are written on the command line and in the configuration, parsed once.
 
-use std::{fmt, num::NonZeroU64, str::FromStr, time::Duration};
+use std::{collections::BTreeMap, fmt, num::NonZeroU64, str::FromStr, time::Duration};
 
 use bytesize::ByteSize;
 use serde::{Deserialize, Deserializer, de::Error as _};
@@ -122,6 +122,48 @@ impl FromStr for ChunkSizeArg {
     }
 }
 
+/// One label of a snapshot, written `KEY=VALUE`. The key is made of `a-z`, `0-9`, `_` and `-`; the value is of printable ASCII.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Label {
+    /// What is said.
+    pub(crate) key: String,
+    /// What it is said to be.
+    pub(crate) value: String,
+}
+
+impl Label {
+    const MAX_BYTES: usize = 64;
+
+    fn new(key: &str, value: &str) -> Result<Self, String> {
+        let is_key = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b);
+        if key.is_empty() || key.len() > Self::MAX_BYTES || !key.bytes().all(is_key) {
+            return Err(format!("the label {key:?} is not made of 1 to {} of a-z, 0-9, _ and -", Self::MAX_BYTES));
+        }
+        if value.is_empty() || value.len() > Self::MAX_BYTES || !value.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(format!("the label {key} is not made of 1 to {} printable characters", Self::MAX_BYTES));
+        }
+        Ok(Self { key: key.to_owned(), value: value.to_owned() })
+    }
+}
+
+impl FromStr for Label {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (key, value) = text.split_once('=').ok_or("a label is written KEY=VALUE")?;
+        Self::new(key, value)
+    }
+}
+
+/// Reads labels from a table of a configuration file.
+pub(crate) fn labels<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let labels = BTreeMap::<String, String>::deserialize(deserializer)?;
+    for (key, value) in &labels {
+        Label::new(key, value).map_err(D::Error::custom)?;
+    }
+    Ok(labels)
+}
+
 /// What an error says, as clap and serde want it.
 fn message(error: impl fmt::Display) -> String {
     error.to_string()
@@ -158,6 +200,14 @@ mod tests {
         assert_eq!(pin.to_string().parse(), Ok(pin));
         assert!("b3:1234".parse::<Pin>().is_err());
         assert!(Hash::of(b"root").to_string().parse::<Pin>().is_err());
+    }
+
+    #[test]
+    fn a_label_has_a_key_and_a_value() {
+        assert_eq!("mode=full".parse(), Ok(Label { key: "mode".into(), value: "full".into() }));
+        for bad in ["mode", "mode=", "=full", "Mode=full", "mode=a b", "mode=\n"] {
+            assert!(bad.parse::<Label>().is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -111,6 +111,9 @@ pub struct StopProof {
 }
 
 impl NodeProfile {
+    /// The name of the profile of any directory.
+    pub const GENERIC: &str = "generic";
+
     /// Reads a profile.
     ///
     /// # Errors
@@ -122,7 +125,7 @@ impl NodeProfile {
     /// The profile of any directory: all of it, of which nothing is known.
     #[must_use]
     pub fn generic() -> Self {
-        Self::builtin("generic").expect("the generic profile is built in")
+        Self::builtin(Self::GENERIC).expect("the generic profile is built in")
     }
 
     /// The built-in profile of that name.
@@ -130,6 +133,22 @@ impl NodeProfile {
     pub fn builtin(name: &str) -> Option<Self> {
         let (_, text) = BUILTIN.iter().find(|(builtin, _)| *builtin == name)?;
         Some(Self::parse(text).expect("a test parses every built-in profile"))
+    }
+
+    /// Whether a channel of this profile may have these labels. One that the profile does not know may say anything.
+    ///
+    /// # Errors
+    /// The label that it may not have, and what it may be.
+    pub fn check_labels(&self, labels: &BTreeMap<String, String>) -> Result<(), String> {
+        for (key, value) in labels {
+            match self.modes.get(key) {
+                Some(values) if !values.is_empty() && !values.contains(value) => {
+                    return Err(format!("the label {key} of a {} channel is one of {}, not {value}", self.name, values.join(", ")));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Names of all built-in profiles, in the order of the alphabet.

@@ -7,8 +7,11 @@ mod assemble;
 mod buffers;
 mod encode;
 mod error;
+mod facts;
+mod gate;
 mod heads;
 pub mod ipfs;
+mod node;
 mod pipeline;
 pub mod plan;
 mod previous;
@@ -23,8 +26,10 @@ use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use serde::Serialize;
 
-pub use error::Error;
+pub use error::{Error, HeadKept};
+pub use gate::{GateOnly, gate_only};
 use heads::Heads;
+pub use node::{Node, NodeGate};
 use snapshot::Chosen;
 use source::{ScannedSource, Source};
 use targets::{Targets, Writing};
@@ -133,8 +138,9 @@ async fn make_ready(options: &Arc<Options>) -> Result<Ready, Error> {
     };
     let targets = Arc::new(Targets::new(&options.stores, &options.unopened, writing)?);
     let heads = Heads::open(options, &state, &targets).await?;
-    // 2. and 3. The gate: no older state than the head's. The freeze: the database is at rest.
-    heads.check_height(options)?;
+    // 2. The gate: the node is fit, on the channel's chain, and no older than the head. Nothing was touched yet.
+    let facts = gate::pass(options, &state, &heads, &source).await?;
+    // 3. The freeze: the database is at rest.
     source.check_at_rest(options).await?;
     // 4. Scan, and refuse links, special files and secrets.
     let source = source.scan(options).await?;
@@ -145,7 +151,7 @@ async fn make_ready(options: &Arc<Options>) -> Result<Ready, Error> {
     let content = pipeline::publish_chunks(options, &targets, &previous, unchanged, &source.scan).await?;
     source.check_unchanged(options).await?;
     // 7. The manifest; then everything durable and read back.
-    let made = snapshot::make(options, &source.scan, content)?;
+    let made = snapshot::make(options, &facts, &source.scan, content)?;
     let chosen = snapshot::put(options, &targets, &previous, &heads, made).await?;
     if !options.dry_run {
         read_back::check(&targets, &chosen, &options.progress).await?;
@@ -160,6 +166,8 @@ pub struct Options {
     pub channel: ChannelName,
     /// The node's data directory.
     pub data_dir: PathBuf,
+    /// The node that it belongs to.
+    pub node: Node,
     /// The stores; the first decides races.
     pub stores: Vec<DynWriteStore>,
     /// Stores that were asked for and could not be opened.

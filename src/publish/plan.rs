@@ -203,6 +203,7 @@ pub fn is_unchanged(old: &Manifest, new: &Manifest) -> bool {
     let (a, b) = (old.about(), new.about());
     a.channel == b.channel
         && (a.height, &a.block_hash, a.chunk_size, &a.subtrees) == (b.height, &b.block_hash, b.chunk_size, &b.subtrees)
+        && (&a.labels, &a.engine) == (&b.labels, &b.engine)
         && old.dirs() == new.dirs()
         && old.files() == new.files()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
-    Error, Options, Summary, heads::Heads, pipeline::Content, plan::is_unchanged, previous::Previous, source::ScannedSource,
+    Error, Options, Summary, facts::Facts, heads::Heads, pipeline::Content, plan::is_unchanged, previous::Previous, source::ScannedSource,
     targets::Targets,
 };
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
         frame::Encoder,
         head::Newest,
         key,
-        manifest::{About, Manifest, StoredManifest},
+        manifest::{About, Client, Manifest, StoredManifest},
     },
     types::Hash,
 };
@@ -46,8 +46,8 @@ pub(super) struct Chosen {
 ///
 /// # Errors
 /// [`Error::Manifest`] when what was scanned breaks a rule of the format.
-pub(super) fn make(options: &Options, scan: &Scan, content: Content) -> Result<Made, Error> {
-    let manifest = Manifest::new(about(options)?, scan.dirs.clone(), content.files, content.sums).map_err(Error::Manifest)?;
+pub(super) fn make(options: &Options, facts: &Facts, scan: &Scan, content: Content) -> Result<Made, Error> {
+    let manifest = Manifest::new(about(options, facts)?, scan.dirs.clone(), content.files, content.sums).map_err(Error::Manifest)?;
     let stored = manifest.to_stored(MANIFEST_LEVEL).map_err(Error::Manifest)?;
     if Manifest::parse_stored(&stored.bytes, stored.json_bytes).map_err(Error::Manifest)? != manifest {
         return Err(Error::Miscomputed);
@@ -56,17 +56,17 @@ pub(super) fn make(options: &Options, scan: &Scan, content: Content) -> Result<M
     Ok(Made { manifest, stored, read_bytes, reused_bytes, skipped_bytes })
 }
 
-fn about(options: &Options) -> Result<About, Error> {
+fn about(options: &Options, facts: &Facts) -> Result<About, Error> {
     Ok(About {
         channel: options.channel.clone(),
-        height: options.height,
-        block_hash: options.block_hash.clone(),
-        genesis: None,
-        finalized: None,
-        labels: std::collections::BTreeMap::new(),
+        height: facts.height,
+        block_hash: facts.block_hash.clone(),
+        genesis: facts.genesis.clone(),
+        finalized: facts.finalized.clone(),
+        labels: options.node.labels.clone(),
         encoder: Encoder::new(options.level).map_err(Error::Encode)?.name(),
         taken_at: options.now,
-        client: None,
+        client: facts.client.clone(),
         engine: None,
         chunk_size: options.chunk_size,
         subtrees: None,
@@ -85,7 +85,7 @@ pub(super) async fn put(options: &Options, targets: &Targets, previous: &Previou
             (Chosen { newest: head.snapshot.clone(), stored: bytes, unchanged: true, made }, old.at)
         }
         _ => {
-            heads.warn_of_same_height(options);
+            heads.warn_of_same_height(options, made.manifest.about().height);
             let stored = Bytes::copy_from_slice(&made.stored.bytes);
             (Chosen { newest: made.newest(), stored, unchanged: false, made }, super::plan::StoreSet::EMPTY)
         }
@@ -108,11 +108,16 @@ impl Made {
             bytes: totals.bytes,
             frame_bytes: totals.frame_bytes,
             engine: None,
-            client: None,
+            client: about.client.as_ref().map(|client| client_text(client)),
             ipfs: None,
             min_qsync: None,
         }
     }
+}
+
+/// Name and version of the node software, as heads have them.
+fn client_text(client: &Client) -> String {
+    [Some(client.name.as_str()), client.version.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 impl Chosen {

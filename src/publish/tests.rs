@@ -40,6 +40,7 @@ impl Machine {
         Options {
             channel: "demo/generic".parse().unwrap(),
             data_dir: self.folder.path().join("data"),
+            node: Node::default(),
             stores,
             unopened: Vec::new(),
             ipfs: None,

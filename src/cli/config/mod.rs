@@ -3,6 +3,7 @@
 //! `--config` (or `QSYNC_CONFIG`) names the one file that counts. Without it the user's file is laid over the
 //! machine's, key by key. A file in the working directory is never read: it could set trust.
 
+mod gate;
 mod layer;
 mod schema;
 
@@ -15,10 +16,11 @@ use serde::Deserialize;
 
 use super::{
     exit::Failure,
-    values::{ChunkSizeArg, Pin, Span, from_text},
+    values::{ChunkSizeArg, Pin, Span, from_text, labels},
 };
 use crate::types::ChannelName;
 
+pub(crate) use gate::Gate;
 pub(crate) use layer::Setting;
 pub(crate) use schema::nearest;
 
@@ -29,6 +31,8 @@ pub(crate) struct Config {
     pub(crate) files: Vec<PathBuf>,
     /// Every value, sorted by key.
     pub(crate) settings: Vec<Setting>,
+    /// The files that may be there, the strongest last.
+    places: Vec<PathBuf>,
     values: Values,
 }
 
@@ -63,6 +67,20 @@ pub(crate) struct Channel {
     pub(crate) to: Vec<String>,
     /// The node's data directory.
     pub(crate) data_dir: Option<PathBuf>,
+    /// The name of the node profile that it belongs to.
+    pub(crate) node: Option<String>,
+    /// What its snapshots are labelled with, and must be where it is restored.
+    #[serde(default, deserialize_with = "labels")]
+    pub(crate) labels: BTreeMap<String, String>,
+    /// Where the node answers.
+    pub(crate) rpc: Option<String>,
+    /// File that says so, because it is a secret.
+    pub(crate) rpc_url_file: Option<PathBuf>,
+    /// File that bitcoind writes its password to.
+    pub(crate) rpc_cookie_file: Option<PathBuf>,
+    /// What the node must be to be published.
+    #[serde(default)]
+    pub(crate) gate: Gate,
     /// How long a head is valid.
     #[serde(default, deserialize_with = "from_text")]
     pub(crate) head_lifetime: Option<Span>,
@@ -81,13 +99,15 @@ impl Config {
     /// # Errors
     /// When a file cannot be read, is not TOML, has a key that means nothing or a value of the wrong kind.
     pub(crate) fn load(only: Option<&Path>) -> Result<Self, Failure> {
-        match only {
-            Some(file) => Self::from_layers(vec![layer::Layer::read(file)?]),
+        let places = only.map_or_else(default_files, |file| vec![file.to_owned()]);
+        let config = match only {
+            Some(file) => Self::from_layers(vec![layer::Layer::read(file)?])?,
             None => {
-                let layers = default_files().into_iter().filter_map(|file| layer::Layer::read_if_there(&file).transpose());
-                Self::from_layers(layers.collect::<Result<_, _>>()?)
+                let layers = places.iter().filter_map(|file| layer::Layer::read_if_there(file).transpose());
+                Self::from_layers(layers.collect::<Result<_, _>>()?)?
             }
-        }
+        };
+        Ok(Self { places, ..config })
     }
 
     /// Reads a configuration from the text of its only file.
@@ -105,7 +125,14 @@ impl Config {
 
     fn from_layers(layers: Vec<layer::Layer>) -> Result<Self, Failure> {
         let (settings, values) = layer::merge(&layers)?;
-        Ok(Self { files: layers.into_iter().map(|layer| layer.file).collect(), settings, values })
+        values.channels.iter().try_for_each(|(name, channel)| gate::refuse_secrets(name, channel))?;
+        Ok(Self { files: layers.into_iter().map(|layer| layer.file).collect(), settings, places: Vec::new(), values })
+    }
+
+    /// Where the user's own node profiles lie: beside the file that counts, or else the user's before the machine's.
+    pub(crate) fn node_dirs(&self) -> Vec<PathBuf> {
+        let beside = |file: &PathBuf| file.parent().map(|dir| dir.join("nodes"));
+        self.places.iter().rev().filter_map(beside).collect()
     }
 
     /// The configured state directory.
