@@ -12,6 +12,7 @@ mod engine;
 mod env;
 mod exit;
 mod first_contact;
+mod freeze;
 mod gateways;
 mod logging;
 mod node_profiles;
@@ -87,12 +88,15 @@ fn output_of(cli: &Cli) -> Output {
 
 async fn run_verb(cli: Cli, output: Output) -> Result<(), Failure> {
     let stop = Stop::new();
-    let signals = Signals::listen(stop.clone()).map_err(|e| Failure::from_error(Code::Error, &e).context("cannot listen for signals"))?;
+    let signals = if cli.verb.outlives_signals() { Signals::ignore() } else { Signals::listen(stop.clone()) };
+    let signals = signals.map_err(|e| Failure::from_error(Code::Error, &e).context("cannot listen for signals"))?;
     let context = Context::new(&cli.global, output, stop)?;
     let resumable = cli.verb.is_resumable();
     let ended = cli.verb.run(&context).await;
     context.finish_progress();
     ended.map_err(|failure| match signals.received() {
+        // A node that is down outranks every other reason.
+        Some(_) if failure.exit() == Exit::NodeStopped => failure,
         Some(code) => interrupted(failure, code, resumable),
         None => failure,
     })

@@ -94,7 +94,7 @@ fn carry_out(down: &mut Down, actions: &[Action], remove_clone: RemoveClone<'_>)
 fn clean(down: &mut Down, remove_clone: RemoveClone<'_>, back: Result<(), Error>) -> Result<(), Error> {
     if back.is_ok() {
         // From here on no other process starts it again.
-        down.advance(Phase::Running)?;
+        let _a_full_disk_is_no_reason = down.advance(Phase::Running);
     }
     let Some(clone) = down.marker().clone.clone() else { return back };
     let removed = remove_clone(&clone).map_err(|why| Error::Answer { what: format!("the clone {}", clone.display()), why });

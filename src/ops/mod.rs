@@ -1,4 +1,4 @@
-//! What else can be done with published snapshots: cid, list, show, diff, export, mirror, serve; and what operators are told of a run.
+//! What else can be done with published snapshots: cid, list, show, diff, export, mirror, serve, thaw; and what operators are told of a run.
 
 pub mod cid;
 pub mod diff;
@@ -10,3 +10,4 @@ pub mod mirror;
 pub mod runs;
 pub mod serve;
 pub mod show;
+pub mod thaw;

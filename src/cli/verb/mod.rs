@@ -17,6 +17,7 @@ mod root;
 mod serve;
 mod show;
 mod snapshot;
+mod thaw;
 mod trust;
 mod verify;
 
@@ -38,6 +39,7 @@ pub(crate) enum Verb {
     Cid(cid::CidArgs),
     Mirror(mirror::MirrorArgs),
     Serve(serve::ServeArgs),
+    Thaw(thaw::ThawArgs),
     #[command(subcommand)]
     Key(key::KeyVerb),
     #[command(subcommand)]
@@ -58,6 +60,11 @@ impl Verb {
         matches!(self, Self::Publish(_) | Self::Restore(_) | Self::Mirror(_)) || matches!(self, Self::Verify(args) if args.repairs())
     }
 
+    /// Whether it must outlive every signal that ends a run.
+    pub(crate) fn outlives_signals(&self) -> bool {
+        matches!(self, Self::Thaw(args) if args.is_watchdog())
+    }
+
     /// Whether standard output is data, in a format of its own.
     pub(crate) fn prints_data(&self) -> bool {
         match self {
@@ -72,6 +79,7 @@ impl Verb {
             | Self::Cid(_)
             | Self::Mirror(_)
             | Self::Serve(_)
+            | Self::Thaw(_)
             | Self::Key(_)
             | Self::Root(_)
             | Self::Head(_)
@@ -97,6 +105,7 @@ impl Verb {
             Self::Cid(args) => cid::run(args, context).await,
             Self::Mirror(args) => mirror::run(args, context).await,
             Self::Serve(args) => serve::run(args, context).await,
+            Self::Thaw(args) => thaw::run(args, context).await,
             Self::Key(verb) => key::run(verb, context),
             Self::Root(root::RootVerb::Show(args)) => root::run(args, context).await,
             Self::Head(verb) => head::run(verb, context).await,

@@ -74,7 +74,7 @@ mod tests {
     use super::*;
     use crate::{
         disk::{scan::scan, testing::put},
-        fs::MemoryFs,
+        fs::{Fs as _, MemoryFs},
     };
 
     const NOTHING: Abilities = Abilities { reflink: false, hard_link: false, copy_bytes_per_second: 1_000_000 };
