@@ -139,6 +139,10 @@ impl Classify for restore::Error {
                 let latest = "add --latest to go on with the newest snapshot, keeping every verified chunk";
                 (Code::OtherSnapshot, vec![latest.to_owned(), "add --discard to delete it and start over".to_owned()])
             }
+            Self::OtherBlock { .. } => {
+                (Code::OtherBlock, vec!["ask another node that you trust: if it says the same, tell the publisher".to_owned()])
+            }
+            Self::CheckRpc(_) => (Code::CheckRpc, one("name another node with --check-rpc, or leave it out")),
             Self::CostNotAccepted { .. } => (Code::CostNotAccepted, vec![ACCEPT_COST.to_owned(), FREE_SOURCE.to_owned()]),
             Self::Interrupted => (Code::Interrupted, one(AGAIN)),
             Self::WorkerDied => (Code::Error, one("this is a mistake in qsync: please report it")),

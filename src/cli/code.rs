@@ -79,6 +79,16 @@ macro_rules! codes {
 codes! {
     /// Anything that has no code of its own.
     Error = "error" => Error,
+    /// `check` found something to look at in working hours.
+    CheckWarning = "check-warning" => Error,
+    /// `check` found something to look at now.
+    CheckCritical = "check-critical" => Usage,
+    /// `check` could not tell.
+    CheckUnknown = "check-unknown" => Partial,
+    /// The node that was to confirm the snapshot's block knows another one at that height.
+    OtherBlock = "other-block" => Verification,
+    /// The node that was to confirm the snapshot's block cannot be asked.
+    CheckRpc = "check-rpc" => Network,
     /// Reading or writing failed on this machine.
     Io = "disk-io" => Error,
     /// The state directory cannot be written.

@@ -145,6 +145,38 @@ mod tests {
         fs.write_durable(&state.path().join("freeze/b+x.json"), br#"{"since":"2027-01-15T08:00:00Z"}"#, 0o600).unwrap();
         let mut metrics = Metrics::new();
         metrics.add_state(&*fs, &state).unwrap();
-        insta::assert_snapshot!(metrics.to_text());
+        insta::assert_snapshot!(metrics.to_text(), @r#"
+        # HELP qsync_head_expires_timestamp_seconds Until when the head is valid
+        # TYPE qsync_head_expires_timestamp_seconds gauge
+        qsync_head_expires_timestamp_seconds{channel="a/x"} 1800600000
+        # HELP qsync_node_stopped_since_seconds When the node was stopped
+        # TYPE qsync_node_stopped_since_seconds gauge
+        qsync_node_stopped_since_seconds{channel="b/x"} 1800000000
+        # HELP qsync_publish_last_duration_seconds How long the last publish took
+        # TYPE qsync_publish_last_duration_seconds gauge
+        qsync_publish_last_duration_seconds{channel="a/x"} 60.5
+        qsync_publish_last_duration_seconds{channel="b/x"} 1
+        # HELP qsync_publish_last_exit_code Exit code of the last publish
+        # TYPE qsync_publish_last_exit_code gauge
+        qsync_publish_last_exit_code{channel="a/x"} 0
+        qsync_publish_last_exit_code{channel="b/x"} 19
+        # HELP qsync_publish_last_success_timestamp_seconds When a publish last ended with 0
+        # TYPE qsync_publish_last_success_timestamp_seconds gauge
+        qsync_publish_last_success_timestamp_seconds{channel="a/x"} 1800000060.5
+        # HELP qsync_snapshot_bytes Length of the newest snapshot
+        # TYPE qsync_snapshot_bytes gauge
+        qsync_snapshot_bytes{channel="a/x",form="raw"} 5
+        qsync_snapshot_bytes{channel="a/x",form="zstd"} 4
+        # HELP qsync_snapshot_height Block height of the newest snapshot
+        # TYPE qsync_snapshot_height gauge
+        qsync_snapshot_height{channel="a/x"} 7
+        # HELP qsync_snapshot_timestamp_seconds When the copy of the newest snapshot was taken
+        # TYPE qsync_snapshot_timestamp_seconds gauge
+        qsync_snapshot_timestamp_seconds{channel="a/x"} 1800000000
+        # HELP qsync_thaw_pending Whether a node waits to be started again
+        # TYPE qsync_thaw_pending gauge
+        qsync_thaw_pending{channel="a/x"} 0
+        qsync_thaw_pending{channel="b/x"} 1
+        "#);
     }
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
 
+mod check;
 mod cli_config;
 mod cli_help;
 mod cli_signals;
@@ -21,13 +22,16 @@ mod kill;
 mod kubo_rpc;
 mod layering;
 mod mirror;
+mod node_rpc;
 mod power_cut;
+mod publish_gate;
 mod publish_read;
 mod publish_stores;
 mod publish_unchanged;
 mod published;
 mod refusals_publish;
 mod refusals_restore;
+mod restore_check_rpc;
 mod restore_crash;
 mod restore_gone;
 mod restore_in_place;

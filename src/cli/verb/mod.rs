@@ -1,5 +1,6 @@
 //! The verbs: one file each, with its arguments and its `run`.
 
+mod check;
 mod cid;
 mod completions;
 mod config;
@@ -37,6 +38,7 @@ pub(crate) enum Verb {
     Diff(diff::DiffArgs),
     Export(export::ExportArgs),
     Cid(cid::CidArgs),
+    Check(check::CheckArgs),
     Mirror(mirror::MirrorArgs),
     Serve(serve::ServeArgs),
     Thaw(thaw::ThawArgs),
@@ -77,6 +79,7 @@ impl Verb {
             | Self::Show(_)
             | Self::Diff(_)
             | Self::Cid(_)
+            | Self::Check(_)
             | Self::Mirror(_)
             | Self::Serve(_)
             | Self::Thaw(_)
@@ -103,6 +106,7 @@ impl Verb {
             Self::Diff(args) => diff::run(args, context).await,
             Self::Export(args) => export::run(args, context).await,
             Self::Cid(args) => cid::run(args, context).await,
+            Self::Check(args) => check::run(args, context).await,
             Self::Mirror(args) => mirror::run(args, context).await,
             Self::Serve(args) => serve::run(args, context).await,
             Self::Thaw(args) => thaw::run(args, context).await,

@@ -44,7 +44,7 @@ impl Patience {
     #[must_use]
     pub fn for_blocks(block_time: Duration) -> Self {
         let second = Duration::from_secs(1);
-        Self { tries: 3, pause: 2 * second, growth: block_time * 4 + 3 * second, poll: (block_time / 6).clamp(second / 4, 3 * second) }
+        Self { tries: 3, pause: 2 * second, growth: block_time * 4 + 3 * second, poll: (block_time / 24).clamp(second / 4, 2 * second) }
     }
 }
 

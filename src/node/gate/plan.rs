@@ -249,7 +249,7 @@ pub fn same(a: &str, b: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
+    use proptest::{option, prelude::*};
 
     use super::*;
     use crate::node::probe::Block;
@@ -401,14 +401,13 @@ mod tests {
     }
 
     fn any_status() -> impl Strategy<Value = Status> {
-        let block = (90..110_u64, proptest::option::of(-1000..1000_i64)).prop_map(|(height, age)| Block {
+        let block = (90..110_u64, option::of(-1000..1000_i64)).prop_map(|(height, age)| Block {
             height,
             hash: None,
             time: age.map(|age| now() - jiff::SignedDuration::from_secs(age)),
         });
-        let name = proptest::option::of(prop_oneof![Just("0xGen".to_owned()), Just("other".to_owned())]);
-        let some = proptest::option::of;
-        (some(any::<bool>()), any::<bool>(), some(0..9_u64), some(block), some(90..130_u64), name).prop_map(
+        let name = option::of(prop_oneof![Just("0xGen".to_owned()), Just("other".to_owned())]);
+        (option::of(any::<bool>()), any::<bool>(), option::of(0..9_u64), option::of(block), option::of(90..130_u64), name).prop_map(
             |(synced, tells_synced, peers, head, best_known, genesis)| Status {
                 synced,
                 tells_synced,
@@ -425,7 +424,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_node_passes_only_if_everything_that_is_asked_for_is_known_and_right(
-            first in any_status(), again in proptest::option::of(any_status()), block_time in prop_oneof![Just(12_u64), Just(600)], least in 0..6_u64,
+            first in any_status(), again in option::of(any_status()), block_time in prop_oneof![Just(12_u64), Just(600)], least in 0..6_u64,
         ) {
             let policy = Policy { block_time: Duration::from_secs(block_time), min_peers: least, ..policy() };
             let seen = Seen { first: first.clone(), again, reference: Reference::None, hash_at_given: None };

@@ -77,6 +77,7 @@ impl World {
             data_dir: self.folder.path().join("data"),
             stores: vec![Arc::new(store.clone())],
             unopened: Vec::new(),
+            node: publish::Node::default(),
             ipfs: None,
             ipfs_failed: None,
             height: None,
