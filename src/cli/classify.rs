@@ -59,7 +59,9 @@ impl Classify for publish::Error {
             Self::Lost { .. } => (Code::LostRace, one("run the same command again: it goes on from the new head")),
             Self::Interrupted => (Code::Interrupted, Vec::new()),
             Self::Node(error) | Self::NodeDown { node: error, .. } => error.classify(),
-            Self::NoManager => (Code::Config, one("set unit, container, or stop and start in the freeze table of the channel (docs/agent.md)")),
+            Self::NoManager => {
+                (Code::Config, one("set unit, container, or stop and start in the freeze table of the channel (docs/agent.md)"))
+            }
             Self::CloneDropped { .. } => {
                 (Code::CloneDropped, one("free space there, or name another file system with freeze.clone_dir, or lower freeze.reserve"))
             }

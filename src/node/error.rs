@@ -140,15 +140,15 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::KillsEarly { remedy, .. } => Some(remedy.clone()),
-            Self::StateUnknown { .. } => Some("set freeze.status to a command that exits with 0 while the node runs, or run as root".to_owned()),
+            Self::StateUnknown { .. } => {
+                Some("set freeze.status to a command that exits with 0 while the node runs, or run as root".to_owned())
+            }
             Self::DownTooLong { .. } => {
                 Some("put the data directory on a file system with reflinks (xfs, btrfs), or raise freeze.max_downtime".to_owned())
             }
             Self::NotClean { .. } => Some("look into the node's log: a node that was killed loses blocks".to_owned()),
             Self::Down { channel, .. } => Some(format!("start the node by hand, then: qsync thaw {channel} (docs/agent.md)")),
-            Self::Marker { path, .. } => {
-                Some(format!("see that the node runs, then remove {} (docs/agent.md)", path.display()))
-            }
+            Self::Marker { path, .. } => Some(format!("see that the node runs, then remove {} (docs/agent.md)", path.display())),
             Self::Busy { .. } => Some("wait for it to end, then run the same command again".to_owned()),
             Self::NoSubvolume { .. } => Some("make it one, or use freeze.method = \"stop-clone\"".to_owned()),
             Self::Call { .. }

@@ -149,7 +149,11 @@ impl Markers {
         };
         let names = entries.iter().filter(|entry| entry.kind == Kind::File).map(|entry| entry.name.to_string_lossy());
         let markers = names.filter(|name| name.ends_with(".json") && !name.starts_with('.'));
-        markers.map(|name| channel_of(&name).ok_or_else(|| Error::Marker { path: folder.join(&*name), why: "it is named after no channel".to_owned() })).collect()
+        markers
+            .map(|name| {
+                channel_of(&name).ok_or_else(|| Error::Marker { path: folder.join(&*name), why: "it is named after no channel".to_owned() })
+            })
+            .collect()
     }
 
     /// A file with a lock that a program holds as its standard input while it stops the node, however long this process lives.

@@ -49,7 +49,8 @@ pub fn undo(marker: &Marker) -> Result<(), Error> {
 }
 
 fn parse(text: &str) -> Result<Frozen, String> {
-    let frozen: Frozen = serde_json::from_str(text).map_err(|e| format!("{e}, expected {{\"dir\": …, \"height\": …, \"block_hash\": …}}"))?;
+    let frozen: Frozen =
+        serde_json::from_str(text).map_err(|e| format!("{e}, expected {{\"dir\": …, \"height\": …, \"block_hash\": …}}"))?;
     match &frozen {
         Frozen { dir, .. } if !dir.is_absolute() => Err(format!("dir is {}, not an absolute path", dir.display())),
         Frozen { height: None, block_hash: Some(_), .. } => Err("it has a block_hash and no height".to_owned()),

@@ -56,7 +56,8 @@ pub fn thaw(markers: &Markers, marker: Marker, remove_clone: RemoveClone<'_>) ->
     if actions.is_empty() {
         return Ok(Thawed { channel, outcome: Outcome::Busy, attempts: marker.attempts });
     }
-    let outcome = if actions.contains(&Action::Start) || actions.contains(&Action::UndoScript) { Outcome::Started } else { Outcome::Cleaned };
+    let outcome =
+        if actions.contains(&Action::Start) || actions.contains(&Action::UndoScript) { Outcome::Started } else { Outcome::Cleaned };
     let mut down = Down::inherit(markers.clone(), marker);
     let back = carry_out(&mut down, &actions, remove_clone);
     let attempts = down.marker().attempts;
@@ -67,7 +68,7 @@ pub fn thaw(markers: &Markers, marker: Marker, remove_clone: RemoveClone<'_>) ->
 
 fn look(marker: &Marker) -> World {
     let owner = if marker.owner.is_alive() { OwnerState::Alive } else { OwnerState::Dead };
-    let boot = if marker.owner.is_of_this_boot() { Boot::Same } else { Boot::Another };
+    let boot = Boot::of(&marker.owner);
     // A manager that cannot be asked is told to start the node all the same, and then says why it cannot.
     let node = marker.manager.as_ref().map_or(State::Unknown, |manager| Manager::state(manager).unwrap_or(State::Unknown));
     World { owner, boot, node }
@@ -77,7 +78,8 @@ fn carry_out(down: &mut Down, actions: &[Action], remove_clone: RemoveClone<'_>)
     let mut back = Ok(());
     for action in actions {
         match action {
-            Action::FinishStop => drop(down.finish_stop()),
+            // The start does it.
+            Action::FinishStop => {}
             Action::Start => back = down.bring_back(),
             // A start has waited for it.
             Action::AwaitAnswer if actions.contains(&Action::Start) => {}

@@ -38,7 +38,8 @@ impl Watchdog {
         let mut command = Command::new(OWN_PROGRAM);
         command.arg0(name).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut child = command.spawn()?;
-        let (pipe, mut answer) = (child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?, child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?);
+        let (pipe, mut answer) =
+            (child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?, child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?);
         let mut said = vec![0; READY.len()];
         if let Err(error) = answer.read_exact(&mut said) {
             drop(pipe);

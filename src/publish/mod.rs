@@ -28,9 +28,9 @@ use std::{path::PathBuf, sync::Arc, time::Instant};
 use serde::Serialize;
 
 pub use error::{Error, HeadKept};
-pub use gate::{GateOnly, gate_only};
 pub use freeze::FreezeSummary;
 use freeze::Freezer;
+pub use gate::{GateOnly, gate_only};
 use heads::Heads;
 pub use node::{Node, NodeGate};
 use snapshot::Chosen;

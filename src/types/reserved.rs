@@ -39,7 +39,16 @@ mod tests {
     // MF-01
     #[test]
     fn names_that_a_restore_goes_by_are_reserved_in_any_case() {
-        for name in [".qsync-partial", ".node.qsync-partial", ".QSYNC-partial", "lost+found", "db.qsync-old-0d197521d9a4", ".qsync-old-", ".node.qsync-clone", ".qsync-Clone"] {
+        for name in [
+            ".qsync-partial",
+            ".node.qsync-partial",
+            ".QSYNC-partial",
+            "lost+found",
+            "db.qsync-old-0d197521d9a4",
+            ".qsync-old-",
+            ".node.qsync-clone",
+            ".qsync-Clone",
+        ] {
             assert!(is_reserved(name), "{name}");
         }
         for name in ["qsync-partial", "a.qsync-partial", ".qsync-partials", "lost", "db.qsync-old", "a.qsync-clone", "pin", "commit"] {

@@ -5,10 +5,7 @@ use std::{path::PathBuf, str::FromStr, time::Duration};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::schema::Shape;
-use crate::{
-    cli::values::from_text,
-    node::freeze::Method,
-};
+use crate::{cli::values::from_text, node::freeze::Method};
 
 /// The keys of the table.
 pub(super) const KEYS: &[(&str, Shape)] = &[
@@ -114,7 +111,8 @@ mod tests {
         assert_eq!(freeze.stop.unwrap()[..3], ["/bin/sh", "-c", "kill $(cat pid)"]);
         assert_eq!(freeze.start.unwrap(), ["systemd-run", "geth"]);
         assert_eq!((freeze.max_downtime, freeze.reserve), (Some(Time(Duration::ZERO)), Some(Percent(5))));
-        for bad in ["stop = []", "stop = 3", "stop = ['']", "reserve = '10'", "reserve = '95%'", "method = 'zfs'", "stop_timeout = 'long'"] {
+        for bad in ["stop = []", "stop = 3", "stop = ['']", "reserve = '10'", "reserve = '95%'", "method = 'zfs'", "stop_timeout = 'long'"]
+        {
             assert!(read(bad).is_err(), "{bad}");
         }
         assert_eq!(read("method = 'stop-clone'").unwrap().method, Some(Method::StopClone));

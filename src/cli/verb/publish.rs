@@ -292,7 +292,8 @@ fn text(summary: &Summary) -> String {
 }
 
 fn freeze_line(freeze: &FreezeSummary) -> String {
-    let down = freeze.downtime_seconds.map_or_else(|| "was not stopped by this run".to_owned(), |seconds| format!("was down for {seconds:.1} s"));
+    let down =
+        freeze.downtime_seconds.map_or_else(|| "was not stopped by this run".to_owned(), |seconds| format!("was down for {seconds:.1} s"));
     format!("{}: the node {down}; copied {}\n", freeze.method.name(), ByteSize(freeze.copied_bytes))
 }
 

@@ -21,7 +21,10 @@ use serde::{Deserialize, Serialize};
 pub use copy::{Cloned, copy};
 pub use probe::probe;
 
-use super::{Error, scan::{self, Scan}};
+use super::{
+    Error,
+    scan::{self, Scan},
+};
 use crate::{
     fs::{Fs, Kind},
     profile::{Globs, NodeProfile},

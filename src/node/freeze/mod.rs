@@ -4,7 +4,12 @@ pub mod plan;
 #[cfg(test)]
 pub(super) mod testing;
 
-use std::{ffi::OsString, fs::File, path::PathBuf, time::{Duration, Instant}};
+use std::{
+    ffi::OsString,
+    fs::File,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -106,7 +111,13 @@ impl Down {
     ///
     /// # Errors
     /// [`Error::Io`]; then nothing may be done to the node.
-    pub fn begin(markers: Markers, channel: &ChannelName, settings: &Settings, was_running: bool, clone: Option<PathBuf>) -> Result<Self, Error> {
+    pub fn begin(
+        markers: Markers,
+        channel: &ChannelName,
+        settings: &Settings,
+        was_running: bool,
+        clone: Option<PathBuf>,
+    ) -> Result<Self, Error> {
         let marker = Marker {
             v: Marker::VERSION,
             channel: channel.clone(),
@@ -153,7 +164,7 @@ impl Down {
     /// [`Error::NotClean`] also where it takes too long; the node must be started again whatever comes of it.
     pub fn stop(&mut self) -> Result<(), Error> {
         let limit = Duration::from_secs(self.marker.stop_timeout_secs);
-        let held = self.held()?;
+        let held = self.held().ok().flatten();
         let stopped = self.marker.manager.as_ref().map_or(Ok(Stop::Clean), |manager| manager.stop(limit, held));
         match stopped {
             Ok(Stop::Clean) => self.advance(Phase::Stopped),
@@ -172,6 +183,10 @@ impl Down {
     /// # Errors
     /// Why it could not be started.
     pub fn start(&mut self) -> Result<(), Error> {
+        if plan::stop_may_go_on(&self.marker, plan::Boot::of(&self.marker.owner)) {
+            // A start while it stops would do nothing, and be taken for a good one.
+            self.finish_stop()?;
+        }
         self.marker.attempts = self.marker.attempts.saturating_add(1);
         let again = self.marker.attempts > 1;
         // The disk may be full, and that is no reason to leave the node stopped.
@@ -217,7 +232,7 @@ impl Down {
     pub fn see_it_back(&mut self, first: Result<(), Error>) -> Result<(), Error> {
         let mut tried = first.and_then(|()| self.await_answer());
         for _ in 1..TRIES {
-            if tried.is_ok() || self.is_up() {
+            if tried.is_ok() || self.is_up() || self.marker.phase == Phase::Stopping {
                 break;
             }
             std::thread::sleep(PAUSE);
@@ -244,10 +259,11 @@ impl Down {
         while self.markers.is_stopping(&self.marker.channel)? && Instant::now() < until {
             std::thread::sleep(POLL);
         }
-        match self.stop() {
-            // How it stopped does not matter any more.
-            Err(Error::NotClean { .. }) => Ok(()),
-            stopped => stopped,
+        let stopped = self.stop();
+        // How it stopped does not matter any more; whether it has, does.
+        match (self.marker.phase, stopped) {
+            (Phase::Stopping, Err(Error::NotClean { why })) => Err(self.down(&why)),
+            _ => Ok(()),
         }
     }
 

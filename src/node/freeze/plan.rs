@@ -7,6 +7,7 @@ use crate::node::{
     Error,
     manager::{Manager, State},
     marker::{Marker, Phase},
+    owner::Owner,
 };
 
 /// What is known when a marker is found.
@@ -36,6 +37,14 @@ pub enum Boot {
     Same,
     /// It was: no stop of then is still going on.
     Another,
+}
+
+impl Boot {
+    /// The boot of a marker's owner, compared with this one.
+    #[must_use]
+    pub(in crate::node) fn of(owner: &Owner) -> Self {
+        if owner.is_of_this_boot() { Self::Same } else { Self::Another }
+    }
 }
 
 /// One step that brings a node back.
@@ -77,7 +86,7 @@ fn bring_back(marker: &Marker, world: World) -> Vec<Action> {
         return Vec::new();
     }
     match (marker.phase, world.node) {
-        (Phase::Stopping, State::Running | State::Stopping | State::Unknown) if stop_may_go_on(marker, world) => {
+        (Phase::Stopping, State::Running | State::Stopping | State::Unknown) if stop_may_go_on(marker, world.boot) => {
             vec![FinishStop, Start, AwaitAnswer]
         }
         (_, State::Running) => vec![AwaitAnswer],
@@ -86,8 +95,8 @@ fn bring_back(marker: &Marker, world: World) -> Vec<Action> {
 }
 
 /// Whether a stop that was asked for may end the node after a start that came too early. systemd puts a start behind a stop by itself.
-fn stop_may_go_on(marker: &Marker, world: World) -> bool {
-    world.boot == Boot::Same && !matches!(marker.manager, Some(Manager::Systemd { .. }))
+pub(super) fn stop_may_go_on(marker: &Marker, boot: Boot) -> bool {
+    marker.phase == Phase::Stopping && boot == Boot::Same && !matches!(marker.manager, Some(Manager::Systemd { .. }))
 }
 
 /// Refuses a manager that would kill the node before it had its time to stop.
@@ -96,9 +105,7 @@ fn stop_may_go_on(marker: &Marker, world: World) -> bool {
 /// [`Error::KillsEarly`].
 pub fn check_kill(manager: &Manager, kills_after: Option<Duration>, needed: Duration) -> Result<(), Error> {
     match kills_after {
-        Some(found) if found < needed => {
-            Err(Error::KillsEarly { manager: manager.text(), found, needed, remedy: manager.remedy(needed) })
-        }
+        Some(found) if found < needed => Err(Error::KillsEarly { manager: manager.text(), found, needed, remedy: manager.remedy(needed) }),
         _ => Ok(()),
     }
 }

@@ -78,7 +78,9 @@ impl Container {
 
     pub(super) fn last_stop(&self) -> Stop {
         match (self.state, self.exit_code, self.oom_killed) {
-            (State::Stopped, KILLED, _) | (State::Stopped, _, true) => Stop::Unclean(format!("it was killed, exit code {}", self.exit_code)),
+            (State::Stopped, KILLED, _) | (State::Stopped, _, true) => {
+                Stop::Unclean(format!("it was killed, exit code {}", self.exit_code))
+            }
             (State::Stopped, _, false) => Stop::Clean,
             (State::Running | State::Stopping | State::Unknown, ..) => Stop::Unclean("the container runs".to_owned()),
         }

@@ -23,7 +23,11 @@ use super::{Error, Options, facts::Facts, source::Source};
 use crate::{
     disk,
     fs::Stat,
-    node::{self, freeze::{Method, plan}, marker::Markers},
+    node::{
+        self,
+        freeze::{Method, plan},
+        marker::Markers,
+    },
     progress::Event,
     types::RelPath,
 };

@@ -14,12 +14,16 @@ use super::{Frozen, KnownBy, markers, remove_clone};
 use crate::{
     disk::{
         self,
-        clone::{self, Content, plan::{Abilities, estimate}},
+        clone::{
+            self, Content,
+            plan::{Abilities, estimate},
+        },
         in_use::{self, Use},
     },
     node::{
-        self, btrfs,
+        self,
         answers::{Answers, HttpServer},
+        btrfs,
         freeze::{Down, Method, plan},
         manager::{Manager, State, Stop},
         marker::Phase,
@@ -156,7 +160,8 @@ fn prepare(options: &Options, place: &Path) -> Result<Option<Abilities>, Error> 
 }
 
 fn check_space(options: &Options, place: &Path, copy_bytes: u64) -> Result<(), Error> {
-    let space = options.fs.space(place).map_err(|source| disk::Error::Io { action: "measure the room at", path: place.to_owned(), source })?;
+    let space =
+        options.fs.space(place).map_err(|source| disk::Error::Io { action: "measure the room at", path: place.to_owned(), source })?;
     let reserve = plan::reserve_bytes(space.total_bytes, options.node.freeze.reserve_percent);
     let need_bytes = copy_bytes.saturating_add(reserve);
     if space.free_bytes < need_bytes {
