@@ -141,6 +141,7 @@ fn publish(printed: &mut Printed, world: &World) {
     let partial = printed.run("publish", world.publish_command(&world.path("data"), 1).arg("--to").arg(world.path("no-store")));
     assert_eq!(partial["code"], "partial");
     printed.run("head refresh", world.provider().args(["head", "refresh", CHANNEL, "--to"]).arg(world.store()));
+    printed.run("thaw", world.provider().args(["thaw", CHANNEL]));
     let to_node = world.publish_command(&world.path("data"), 1).args(["--to", &FakeKubo::start().rpc()]);
     assert!(printed.run("publish", to_node)["ipfs"]["root"].is_string());
 }

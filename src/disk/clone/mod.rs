@@ -22,7 +22,7 @@ pub use copy::{Cloned, copy};
 pub use probe::probe;
 
 use super::{
-    Error,
+    Error, mounts,
     scan::{self, Scan},
 };
 use crate::{
@@ -89,8 +89,10 @@ pub fn place(fs: &dyn Fs, data_dir: &Path, clone_dir: Option<&Path>) -> Result<P
         return Ok(fs.canonicalize(dir).map_err(Error::io("open", dir))?.join(named));
     }
     let device = |dir: &Path| fs.stat(dir).map(|stat| stat.dev).map_err(Error::io("look at", dir));
+    // A subvolume has a device of its own, and shares blocks with what lies beside it all the same.
+    let is_mount_point = mounts::is_listed(&data_dir).map_err(Error::io("read", "/proc/self/mountinfo"))?;
     match data_dir.parent() {
-        Some(parent) if device(parent)? == device(&data_dir)? => Ok(parent.join(named)),
+        Some(parent) if !is_mount_point || device(parent)? == device(&data_dir)? => Ok(parent.join(named)),
         _ => Ok(data_dir.join(CLONE_SUFFIX)),
     }
 }

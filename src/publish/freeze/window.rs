@@ -146,6 +146,9 @@ fn prepare(options: &Options, place: &Path) -> Result<Option<Abilities>, Error> 
     remove_clone(options, place)?;
     if settings.method == Method::Btrfs {
         btrfs::check(&options.data_dir)?;
+        if fs.canonicalize(&options.data_dir).is_ok_and(|dir| place.starts_with(dir)) {
+            return Err(disk::Error::CloneForeign { path: place.to_owned(), why: "it would lie in its own snapshot" }.into());
+        }
         clone::create(fs, place, &options.channel, Content::Subvolume)?;
         check_space(options, place, 0)?;
         return Ok(None);
