@@ -154,6 +154,13 @@ impl StateDir {
         Ok(dir)
     }
 
+    /// The directory as it is, without a look at whether it can be written: for what must be done on a full disk as well.
+    #[must_use]
+    pub fn at(fs: Arc<dyn Fs>, path: &Path) -> Self {
+        let path = resolve_existing(&*fs, path);
+        Self { fs, path }
+    }
+
     fn make_writable(&self) -> io::Result<()> {
         let exists = |path: &&Path| self.fs.stat(path).is_ok();
         let missing: Vec<&Path> = self.path.ancestors().take_while(|path| !exists(path)).collect();

@@ -5,6 +5,7 @@ use super::{
     exit::{Classify, finish, named, one},
 };
 use crate::{
+    node,
     ops::{cid, diff, export, list, mirror, serve::ServeError, show},
     publish::{self, HeadKept},
     restore::{self, NoSuccessor},
@@ -57,6 +58,13 @@ impl Classify for publish::Error {
             Self::Manifest(_) => (Code::Error, one("publish a directory that fits the limits in docs/format.md")),
             Self::Lost { .. } => (Code::LostRace, one("run the same command again: it goes on from the new head")),
             Self::Interrupted => (Code::Interrupted, Vec::new()),
+            Self::Node(error) | Self::NodeDown { node: error, .. } => error.classify(),
+            Self::NoManager => {
+                (Code::Config, one("set unit, container, or stop and start in the freeze table of the channel (docs/agent.md)"))
+            }
+            Self::CloneDropped { .. } => {
+                (Code::CloneDropped, one("free space there, or name another file system with freeze.clone_dir, or lower freeze.reserve"))
+            }
             Self::WorkerDied => (Code::Error, one("this is a mistake in qsync: please report it")),
         }
     }
@@ -83,6 +91,30 @@ fn head_kept(head: &HeadKept) -> Option<String> {
         HeadKept::None => None,
         HeadKept::Refreshed { seq, expires } => Some(format!("the head was signed again: number {seq}, valid until {expires}")),
         HeadKept::Left(why) => Some(format!("the head was left as it is: {why}")),
+    }
+}
+
+impl Classify for node::Error {
+    fn classify(&self) -> (Code, Vec<String>) {
+        let code = match self {
+            Self::KillsEarly { .. } => Code::StopTimeShort,
+            Self::DownTooLong { .. } => Code::DowntimeTooLong,
+            Self::NotClean { .. } => Code::StopNotClean,
+            Self::Down { .. } => Code::NodeStopped,
+            Self::Marker { .. } => Code::FreezeMarker,
+            Self::Busy { .. } => Code::Locked,
+            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => Code::DiskFull,
+            Self::Io { .. } => Code::StateIo,
+            Self::Interrupted => Code::Interrupted,
+            Self::Call { .. }
+            | Self::Late { .. }
+            | Self::Failed { .. }
+            | Self::Answer { .. }
+            | Self::StateUnknown { .. }
+            | Self::Watchdog(_)
+            | Self::NoSubvolume { .. } => Code::FreezeFailed,
+        };
+        (code, self.hint().into_iter().collect())
     }
 }
 

@@ -30,6 +30,8 @@ pub enum Exit {
     Trust = 17,
     /// The data directory is not fit to be published.
     Source = 18,
+    /// A node is stopped and could not be started again.
+    NodeStopped = 19,
     /// Ended by SIGINT.
     Interrupted = 130,
     /// Ended by SIGTERM.
@@ -259,6 +261,22 @@ codes! {
     HeightBelowHead = "height-below-head" => Source,
     /// The node is not fit to be published, or cannot be asked.
     GateNotMet = "gate-not-met" => Source,
+    /// What runs the node would kill it before it had the time to stop.
+    StopTimeShort = "stop-time-short" => Source,
+    /// The copy would keep the node down for longer than it may be.
+    DowntimeTooLong = "downtime-too-long" => Source,
+    /// The node did not stop cleanly, or nothing proves that it did; it runs again.
+    StopNotClean = "stop-not-clean" => Source,
+    /// The node cannot be frozen as it is configured, or its script failed.
+    FreezeFailed = "freeze-failed" => Source,
+    /// Something lies where a clone would go, and it is not ours to remove.
+    CloneForeign = "clone-foreign" => Source,
+    /// The clone took the room that the node needs, and was removed.
+    CloneDropped = "clone-dropped" => NoSpace,
+    /// A node is stopped and could not be started again.
+    NodeStopped = "node-stopped" => NodeStopped,
+    /// A marker that says that a node may be stopped cannot be used.
+    FreezeMarker = "freeze-marker" => NodeStopped,
     /// Ended by SIGINT.
     Interrupted = "interrupted" => Interrupted,
     /// Ended by SIGTERM.

@@ -246,6 +246,7 @@ impl Classify for disk::Error {
                 Some(cost @ (Exhausted::NoConsent { .. } | Exhausted::Cap { .. })) => cost.classify(),
                 _ => (Code::ChunkList, one("name a source with --from, or restore again")),
             },
+            Self::CloneForeign { .. } => (Code::CloneForeign, one("move it away, or name another directory with freeze.clone_dir")),
             Self::Stopped => (Code::Interrupted, Vec::new()),
         }
     }

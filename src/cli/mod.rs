@@ -13,6 +13,7 @@ mod engine;
 mod env;
 mod exit;
 mod first_contact;
+mod freeze;
 mod gateways;
 mod jitter;
 mod logging;
@@ -96,7 +97,8 @@ fn output_of(cli: &Cli) -> Output {
 
 async fn run_verb(cli: Cli, output: Output) -> Result<(), Failure> {
     let stop = Stop::new();
-    let signals = Signals::listen(stop.clone()).map_err(|e| Failure::from_error(Code::Error, &e).context("cannot listen for signals"))?;
+    let signals = if cli.verb.outlives_signals() { Signals::ignore() } else { Signals::listen(stop.clone()) };
+    let signals = signals.map_err(|e| Failure::from_error(Code::Error, &e).context("cannot listen for signals"))?;
     if let Some(jitter) = cli.global.jitter {
         jitter::wait(jitter.0, &stop).await.map_err(|failure| by_signal(failure, &signals, false))?;
     }
@@ -109,6 +111,8 @@ async fn run_verb(cli: Cli, output: Output) -> Result<(), Failure> {
 
 fn by_signal(failure: Failure, signals: &Signals, resumable: bool) -> Failure {
     match signals.received() {
+        // A node that is down outranks every other reason.
+        Some(_) if failure.exit() == Exit::NodeStopped => failure,
         Some(code) => interrupted(failure, code, resumable),
         None => failure,
     }

@@ -80,6 +80,14 @@ pub(crate) fn gate(
     Ok(Some(Gate { probe: probe(url, family)?, reference, patience: Patience::for_blocks(policy.block_time), policy }))
 }
 
+/// Where the node answers, `HOST:PORT`; `None` where nothing says so.
+///
+/// # Errors
+/// As [`gate`].
+pub(crate) fn address(rpc: &RpcArgs, configured: &Channel) -> Result<Option<String>, Failure> {
+    Ok(node_url(rpc, configured)?.and_then(|url| url.address()))
+}
+
 /// A node at that address.
 ///
 /// # Errors

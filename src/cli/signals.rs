@@ -45,6 +45,18 @@ impl Signals {
         Ok(signals)
     }
 
+    /// Lets nothing but SIGKILL end this process.
+    ///
+    /// # Errors
+    /// When the system refuses a handler.
+    pub(crate) fn ignore() -> io::Result<Self> {
+        // Once installed, tokio's handlers stay for good and only swallow their signals.
+        for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), SignalKind::quit(), SignalKind::pipe()] {
+            drop(signal(kind)?);
+        }
+        Ok(Self(Arc::default()))
+    }
+
     /// The signal that came, as the code it ends the command with.
     pub(crate) fn received(&self) -> Option<Code> {
         self.0.get().copied()

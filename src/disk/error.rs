@@ -242,6 +242,14 @@ pub enum Error {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Something lies where a clone would go, and it is not ours to remove.
+    #[error("{} is in the way of a clone: {why}", path.display())]
+    CloneForeign {
+        /// What lies there.
+        path: PathBuf,
+        /// Why it is not removed, as a clause.
+        why: &'static str,
+    },
     /// The caller asked the work to stop.
     #[error("stopped before the end")]
     Stopped,
@@ -277,6 +285,7 @@ impl Error {
             Self::Unreadable { .. } => "state-unreadable",
             Self::NotAsListed { .. } => "not-as-listed",
             Self::List { .. } => "chunk-list",
+            Self::CloneForeign { .. } => "clone-foreign",
             Self::Stopped => "stopped",
         }
     }
@@ -296,7 +305,8 @@ impl Error {
             | Self::SourceSecrets { .. }
             | Self::SourceInUse { .. }
             | Self::SourceUseUnknown { .. }
-            | Self::SourceIncomplete { .. } => Class::Source,
+            | Self::SourceIncomplete { .. }
+            | Self::CloneForeign { .. } => Class::Source,
             Self::TargetRefused { .. }
             | Self::TargetNotEmpty { .. }
             | Self::TargetInUse { .. }

@@ -1,10 +1,11 @@
 //! A data directory on this machine: reading one that is to be published, and building one that is restored.
 //!
-//! Publishing uses [`lock`], [`in_use`], [`scan`], [`secrets`] and [`read`]. Restoring uses [`target`], [`space`], [`staging`],
+//! Publishing uses [`lock`], [`in_use`], [`clone`], [`scan`], [`secrets`] and [`read`]. Restoring uses [`target`], [`space`], [`staging`],
 //! [`journal`], [`reuse`], [`writer`], [`swap`] or [`in_place`], and [`record`], and [`verify`] proves what is there. Everything blocks: call it from
 //! blocking threads. Nothing here knows stores, networks or who may publish.
 
 mod batch;
+pub mod clone;
 mod commit;
 #[cfg(test)]
 mod crash_tests;

@@ -24,7 +24,7 @@ pub(super) fn first_below(dir: &Path) -> io::Result<Option<PathBuf>> {
 
 /// A bind mount has the device of what it shows; only the kernel's table tells. Read directly: `/proc` is a view of the running
 /// kernel, not storage whose crash behaviour matters.
-fn is_listed(dir: &Path) -> io::Result<bool> {
+pub(super) fn is_listed(dir: &Path) -> io::Result<bool> {
     let Some(dir) = dir.to_str() else { return Ok(false) };
     Ok(mount_points()?.any(|point| point == dir))
 }

@@ -131,6 +131,9 @@ pub struct Space {
 /// An exclusive advisory lock (`flock`), held until dropped or the process dies.
 pub trait Lock: Debug + Send + Sync {}
 
+/// How much is copied at once where the system cannot do it by itself.
+const COPY_BYTES: usize = 1 << 20;
+
 /// An open file.
 pub trait File: Any + Debug + Send + Sync {
     /// Reads up to `buf.len()` bytes at `offset`; 0 at the end.
@@ -182,6 +185,24 @@ pub trait File: Any + Debug + Send + Sync {
     /// of the two is written to, and neither ever shows what is written to the other. [`io::ErrorKind::Unsupported`], with nothing
     /// changed, where the file system cannot or the two lie on different ones; after any other error the content may be either.
     fn clone_from_file(&self, source: &dyn File) -> io::Result<()>;
+
+    /// Copies a range of `source` to the same place of this file, as fast as the system can (`copy_file_range`).
+    fn copy_from_file(&self, source: &dyn File, range: Range<u64>) -> io::Result<()> {
+        self.copy_through_memory(source, range)
+    }
+
+    /// The same where the system cannot do it by itself.
+    fn copy_through_memory(&self, source: &dyn File, range: Range<u64>) -> io::Result<()> {
+        let mut buffer = vec![0; COPY_BYTES.min(usize::try_from(range.end - range.start).unwrap_or(COPY_BYTES))];
+        let mut offset = range.start;
+        while offset < range.end {
+            let count = usize::try_from(range.end - offset).map_or(buffer.len(), |rest| rest.min(buffer.len()));
+            source.read_exact_at(&mut buffer[..count], offset)?;
+            self.write_all_at(&buffer[..count], offset)?;
+            offset += count as u64;
+        }
+        Ok(())
+    }
 
     /// The next range at or after `offset` that may hold data (`SEEK_DATA`, `SEEK_HOLE`); `None` when
     /// only a hole follows. A file system without holes answers the rest of the file.

@@ -111,7 +111,13 @@ pub fn stopped_since(fs: &dyn Fs, state: &StateDir, channel: &ChannelName) -> Op
     let marker = state.path().join(MARKERS).join(format!("{}+{}.json", channel.chain(), channel.profile()));
     let bytes = fs.read(&marker, MAX_MARKER_BYTES).ok()?;
     // Whatever is wrong with the marker, a node waits.
-    let since = serde_json::from_slice::<serde_json::Value>(&bytes).ok().and_then(|marker| marker.get("since")?.as_str()?.parse().ok());
+    let marker = serde_json::from_slice::<serde_json::Value>(&bytes).ok();
+    let says = |key: &str, what: serde_json::Value| marker.as_ref().and_then(|marker| marker.get(key)) == Some(&what);
+    if says("phase", "running".into()) || says("was_running", false.into()) {
+        // Only its clone is left, or it did not run before.
+        return None;
+    }
+    let since = marker.as_ref().and_then(|marker| marker.get("since")?.as_str()?.parse().ok());
     Some(since.map_or(0.0, |since: crate::types::Timestamp| since.as_second() as f64))
 }
 

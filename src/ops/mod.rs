@@ -1,4 +1,4 @@
-//! What else can be done with published snapshots: cid, list, show, diff, export, mirror, serve; and what operators are told of a run.
+//! What else can be done with published snapshots: cid, list, show, diff, export, mirror, serve, thaw; and what operators are told of a run.
 
 pub mod check;
 pub mod cid;
@@ -13,3 +13,4 @@ pub mod ping;
 pub mod runs;
 pub mod serve;
 pub mod show;
+pub mod thaw;

@@ -76,6 +76,30 @@ pub enum Error {
         /// The store that decides.
         store: String,
     },
+    /// The node could not be frozen.
+    #[error(transparent)]
+    Node(#[from] crate::node::Error),
+    /// The node is stopped and could not be started again; the run ended early as well.
+    #[error("{node}; the run itself: {run}")]
+    NodeDown {
+        /// Why it is not back.
+        node: crate::node::Error,
+        /// Why the run ended.
+        run: String,
+    },
+    /// Nothing says how the node is stopped and started.
+    #[error("nothing says how the node is stopped and started")]
+    NoManager,
+    /// The clone took the room that the node needs, and was removed.
+    #[error("{} has {} free, less than the reserve of {}: the clone was removed", path.display(), crate::types::ByteSize(*free_bytes), crate::types::ByteSize(*reserve_bytes))]
+    CloneDropped {
+        /// Where it was.
+        path: std::path::PathBuf,
+        /// What was free.
+        free_bytes: u64,
+        /// What must be.
+        reserve_bytes: u64,
+    },
     /// Somebody asked the run to stop.
     #[error("stopped; nothing of this run is visible to readers")]
     Interrupted,

@@ -8,6 +8,7 @@ mod buffers;
 mod encode;
 mod error;
 mod facts;
+mod freeze;
 mod gate;
 mod heads;
 pub mod ipfs;
@@ -27,6 +28,8 @@ use std::{path::PathBuf, sync::Arc, time::Instant};
 use serde::Serialize;
 
 pub use error::{Error, HeadKept};
+pub use freeze::FreezeSummary;
+use freeze::Freezer;
 pub use gate::{GateOnly, gate_only};
 use heads::Heads;
 pub use node::{Node, NodeGate};
@@ -41,7 +44,7 @@ use crate::{
         index::OnIpfs,
     },
     fs::{Fs, resolve_existing},
-    progress::{Event, Progress, Stop},
+    progress::{Event, Progress, Stop, in_one_line},
     store::{self, DynWriteStore},
     trust::Verified,
     types::{ChannelName, ChunkSize, Hash, RelPath, Timestamp},
@@ -54,7 +57,10 @@ use crate::{
 pub async fn run(options: Options) -> Result<Summary, Error> {
     let state_dir = resolve_existing(&*options.fs, &options.state_dir);
     let options = Arc::new(Options { state_dir, ..options });
-    let published = publish(&options).await;
+    let node = Freezer::new();
+    let published = publish(&options, &node).await;
+    // Whatever became of the run: the node comes back, and nothing outranks that it does not.
+    let published = with_node(published, node.finish(&options).await);
     if published.is_err() && options.rehash && !options.dry_run {
         // It may have put damaged objects again: nobody else will tell the caches that keep them.
         for store in &options.stores {
@@ -64,12 +70,22 @@ pub async fn run(options: Options) -> Result<Summary, Error> {
     published
 }
 
-async fn publish(options: &Arc<Options>) -> Result<Summary, Error> {
+/// The result of a run together with what became of its node.
+fn with_node(published: Result<Summary, Error>, back: (Option<FreezeSummary>, Option<crate::node::Error>)) -> Result<Summary, Error> {
+    match (published, back) {
+        (Ok(summary), (freeze, _)) => Ok(Summary { freeze, ..summary }),
+        (Err(error), (_, Some(node))) => Err(Error::NodeDown { node, run: in_one_line(&error) }),
+        (Err(error), (_, None)) => Err(error),
+    }
+}
+
+async fn publish(options: &Arc<Options>, node: &Freezer) -> Result<Summary, Error> {
     let started = Instant::now();
     // Until the head nothing is visible, so all of it can be dropped at any moment.
     let ready = tokio::select! {
-        ready = make_ready(options) => ready?,
+        ready = make_ready(options, node) => ready?,
         () = options.stop.wait() => return Err(Error::Interrupted),
+        lost = node.space_lost() => return Err(lost),
     };
     let mut ready = ready;
     let mut summary = ready.chosen.summary(options, &ready.source);
@@ -80,7 +96,7 @@ async fn publish(options: &Arc<Options>) -> Result<Summary, Error> {
         // 9. Caches are told; the index, and what the next run need not read.
         ready.heads.announce(options, &ready.targets).await;
         ready.heads.update_index(options, &ready.targets).await;
-        unchanged::remember(options, &ready.source.scan, ready.chosen.id()).await;
+        unchanged::remember(options, &ready.source.known, ready.chosen.id()).await;
         // 10. The same on IPFS, and the head that says where.
         if let Some(target) = &options.ipfs {
             summary.ipfs = Some(ipfs::publish(options, target, &mut ready, before).await);
@@ -128,10 +144,11 @@ impl Ready {
     }
 }
 
-async fn make_ready(options: &Arc<Options>) -> Result<Ready, Error> {
+async fn make_ready(options: &Arc<Options>, node: &Freezer) -> Result<Ready, Error> {
     // 1. Lock the data directory and the channel, open every store, read the current heads.
     let state = StateDir::open(Arc::clone(&options.fs), &options.state_dir).map_err(catalog::Error::State)?;
-    let source = Source::lock(options, &state).await?;
+    let source = Arc::new(Source::lock(options, &state).await?);
+    node.thaw_first(options).await?;
     let writing = match (options.dry_run, options.rehash) {
         (true, _) => Writing::DryRun,
         (false, true) => Writing::Proving,
@@ -140,14 +157,14 @@ async fn make_ready(options: &Arc<Options>) -> Result<Ready, Error> {
     let targets = Arc::new(Targets::new(&options.stores, &options.unopened, writing)?);
     let heads = Heads::open(options, &state, &targets).await?;
     // 2. The gate: the node is fit, on the channel's chain, and no older than the head. Nothing was touched yet.
-    let facts = gate::pass(options, &state, &heads, &source).await?;
-    // 3. The freeze: the database is at rest.
-    source.check_at_rest(options).await?;
+    let mut facts = gate::pass(options, &state, &heads, &source).await?;
+    // 3. The freeze: files that do not change, and a node that runs again.
+    let frozen = node.freeze(options, &source, &mut facts).await?;
     // 4. Scan, and refuse links, special files and secrets.
-    let source = source.scan(options).await?;
+    let source = source.scan(options, frozen).await?;
     // 5. Which files are published already, as far as the file system can tell.
     let previous = Arc::new(heads.previous(&targets, &options.progress).await?);
-    let unchanged = unchanged::find(options, &targets, &previous, &source.scan).await?;
+    let unchanged = unchanged::find(options, &targets, &previous, &source.known).await?;
     // 6. Read, hash, compress and store what the stores lack of the others.
     let content = pipeline::publish_chunks(options, &targets, &previous, unchanged, &source.scan).await?;
     source.check_unchanged(options).await?;
@@ -249,6 +266,8 @@ pub struct Summary {
     pub allowed_secrets: Vec<RelPath>,
     /// What became of each store.
     pub stores: Vec<StoreSummary>,
+    /// How the node was frozen; `None` where nothing was done to it.
+    pub freeze: Option<FreezeSummary>,
     /// What became of it on IPFS; `None` when that was not asked for.
     pub ipfs: Option<ipfs::Summary>,
     /// How long it took.

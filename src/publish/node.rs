@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use crate::{node::gate::Gate, profile::NodeProfile};
+use crate::{
+    node::{freeze::Settings, gate::Gate},
+    profile::NodeProfile,
+};
 
 /// The node whose data are published.
 #[derive(Clone, Debug)]
@@ -13,6 +16,8 @@ pub struct Node {
     pub labels: BTreeMap<String, String>,
     /// How the node is asked before anything touches it; `None` where it cannot be asked.
     pub gate: Option<NodeGate>,
+    /// How it is frozen.
+    pub freeze: Settings,
 }
 
 /// How a node is asked, and what is done when it is not fit.
@@ -27,6 +32,6 @@ pub struct NodeGate {
 impl Default for Node {
     /// Any directory, of which nothing is known.
     fn default() -> Self {
-        Self { profile: NodeProfile::generic(), labels: BTreeMap::new(), gate: None }
+        Self { profile: NodeProfile::generic(), labels: BTreeMap::new(), gate: None, freeze: Settings::default() }
     }
 }

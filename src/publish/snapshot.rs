@@ -148,6 +148,7 @@ impl Chosen {
             skipped_bytes: self.made.skipped_bytes,
             reused_bytes: self.made.reused_bytes,
             hole_bytes: totals.hole_bytes,
+            freeze: None,
             allowed_secrets: source.allowed.clone(),
             stores: Vec::new(),
             ipfs: None,

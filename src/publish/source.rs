@@ -1,17 +1,20 @@
 //! The data directory of a run: locked, at rest, and scanned.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
-use super::{Error, Options};
+use super::{
+    Error, Options,
+    freeze::{Frozen, KnownBy},
+};
 use crate::{
     catalog::{self, StateDir},
     disk::{
         in_use::{self, Unseen},
         lock::LockedDir,
-        scan::{self, Scan},
+        scan::{self, Scan, ScannedFile},
         secrets,
     },
-    fs::Lock,
+    fs::{Lock, Stat},
     progress::{Event, Phase},
     types::RelPath,
 };
@@ -27,9 +30,11 @@ pub(super) struct Source {
 #[derive(Debug)]
 pub(super) struct ScannedSource {
     pub(super) scan: Arc<Scan>,
+    /// The same files as the next run knows them again.
+    pub(super) known: Arc<Scan>,
     /// Files that look like secrets and that the operator allowed.
     pub(super) allowed: Vec<RelPath>,
-    _source: Source,
+    _source: Arc<Source>,
 }
 
 impl Source {
@@ -58,17 +63,37 @@ impl Source {
     }
 
     /// Walks the directory; refuses links, special files, names outside the format, and key material.
-    pub(super) async fn scan(self, options: &Arc<Options>) -> Result<ScannedSource, Error> {
+    pub(super) async fn scan(self: Arc<Self>, options: &Arc<Options>, frozen: Frozen) -> Result<ScannedSource, Error> {
         options.progress.event(Event::Phase { phase: Phase::Scan, total_bytes: None });
         let given = Arc::clone(options);
-        let (scan, allowed) = blocking(move || {
-            let scan = scan::scan(&*given.fs, &given.data_dir)?;
+        let (scan, known, allowed) = blocking(move || {
+            let scan = scan::scan(&*given.fs, &frozen.dir)?;
             let found = secrets::scan_secrets(&*given.fs, &scan, &given.allow_secrets)?;
-            Ok((scan, found.into_allowed()?))
+            let known = known(&scan, &frozen.known_by, given.fs.canonicalize(&given.data_dir).unwrap_or_else(|_| given.data_dir.clone()));
+            Ok((Arc::new(scan), known, found.into_allowed()?))
         })
         .await?;
-        Ok(ScannedSource { scan: Arc::new(scan), allowed, _source: self })
+        Ok(ScannedSource { known: known.map_or_else(|| Arc::clone(&scan), Arc::new), scan, allowed, _source: self })
     }
+}
+
+/// What the next run compares its files with, file by file as in `scan`; `None` for the scan itself. Every clone has new inodes, devices and
+/// ctimes, so of a clone the originals are kept, by the directory that they lie in.
+fn known(scan: &Scan, by: &KnownBy, data_dir: PathBuf) -> Option<Scan> {
+    let seen = |file: &ScannedFile| match by {
+        KnownBy::Themselves => file.stat,
+        KnownBy::Originals(originals) => {
+            let original = originals.get(&file.path).copied();
+            // A file without an original is never the one of an earlier run.
+            original.map_or(Stat { ino: 0, mtime_ns: i128::MAX, ..file.stat }, |stat| Stat { ctime_ns: 0, ..stat })
+        }
+        KnownBy::Subvolume => Stat { dev: 0, ctime_ns: 0, ..file.stat },
+    };
+    if matches!(by, KnownBy::Themselves) && scan.root == data_dir {
+        return None;
+    }
+    let files = scan.files.iter().map(|file| ScannedFile { path: file.path.clone(), stat: seen(file) }).collect();
+    Some(Scan { root: data_dir, dirs: scan.dirs.clone(), files })
 }
 
 impl ScannedSource {

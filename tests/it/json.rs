@@ -145,6 +145,7 @@ fn publish(printed: &mut Printed, world: &World) {
     assert_eq!(printed.run("doctor", world.provider().args(["doctor", CHANNEL, "--to"]).arg(world.store()))["faults"], 0);
     assert_eq!(printed.run("doctor", world.operator().args(["doctor", CHANNEL, "--to"]).arg(world.store()))["code"], "unwell");
     withdraw(printed);
+    printed.run("thaw", world.provider().args(["thaw", CHANNEL]));
     let to_node = world.publish_command(&world.path("data"), 1).args(["--to", &FakeKubo::start().rpc()]);
     assert!(printed.run("publish", to_node)["ipfs"]["root"].is_string());
     ask_the_node(printed, world);

@@ -16,6 +16,7 @@ mod evil_network;
 mod export_frames;
 mod faults_doc;
 mod first_contact;
+mod freeze;
 mod ipfs_publish;
 mod ipfs_restore;
 mod json;

@@ -3,6 +3,7 @@
 //! `--config` (or `QSYNC_CONFIG`) names the one file that counts. Without it the user's file is laid over the
 //! machine's, key by key. A file in the working directory is never read: it could set trust.
 
+mod freeze;
 mod gate;
 mod layer;
 mod schema;
@@ -22,6 +23,7 @@ use super::{
 };
 use crate::types::ChannelName;
 
+pub(crate) use freeze::Freeze;
 pub(crate) use gate::Gate;
 pub(crate) use layer::Setting;
 pub(crate) use schema::nearest;
@@ -92,6 +94,9 @@ pub(crate) struct Channel {
     /// What the node must be to be published.
     #[serde(default)]
     pub(crate) gate: Gate,
+    /// How the node is frozen.
+    #[serde(default)]
+    pub(crate) freeze: Freeze,
     /// How long a head is valid.
     #[serde(default, deserialize_with = "from_text")]
     pub(crate) head_lifetime: Option<Span>,

@@ -35,6 +35,7 @@ const CHANNEL: Shape = Shape::Keys(&[
     ("rpc_url_file", Shape::Leaf),
     ("rpc_cookie_file", Shape::Leaf),
     ("gate", Shape::Keys(super::gate::KEYS)),
+    ("freeze", Shape::Keys(super::freeze::KEYS)),
     ("head_lifetime", Shape::Leaf),
     ("keep_last", Shape::Leaf),
     ("chunk_size", Shape::Leaf),

@@ -20,6 +20,7 @@ mod root;
 mod serve;
 mod show;
 mod snapshot;
+mod thaw;
 mod trust;
 mod verify;
 
@@ -42,6 +43,7 @@ pub(crate) enum Verb {
     Check(check::CheckArgs),
     Mirror(mirror::MirrorArgs),
     Serve(serve::ServeArgs),
+    Thaw(thaw::ThawArgs),
     #[command(subcommand)]
     Key(key::KeyVerb),
     #[command(subcommand)]
@@ -64,6 +66,11 @@ impl Verb {
         matches!(self, Self::Publish(_) | Self::Restore(_) | Self::Mirror(_)) || matches!(self, Self::Verify(args) if args.repairs())
     }
 
+    /// Whether it must outlive every signal that ends a run.
+    pub(crate) fn outlives_signals(&self) -> bool {
+        matches!(self, Self::Thaw(args) if args.is_watchdog())
+    }
+
     /// Whether standard output is data, in a format of its own.
     pub(crate) fn prints_data(&self) -> bool {
         match self {
@@ -79,6 +86,7 @@ impl Verb {
             | Self::Check(_)
             | Self::Mirror(_)
             | Self::Serve(_)
+            | Self::Thaw(_)
             | Self::Key(_)
             | Self::Root(_)
             | Self::Head(_)
@@ -107,6 +115,7 @@ impl Verb {
             Self::Check(args) => check::run(args, context).await,
             Self::Mirror(args) => mirror::run(args, context).await,
             Self::Serve(args) => serve::run(args, context).await,
+            Self::Thaw(args) => thaw::run(args, context).await,
             Self::Key(verb) => key::run(verb, context),
             Self::Root(root::RootVerb::Show(args)) => root::run(args, context).await,
             Self::Head(verb) => head::run(verb, context).await,

@@ -11,6 +11,7 @@ use crate::{
         context::Context,
         env,
         exit::Failure,
+        freeze::{self, MethodArg},
         node_profiles, nodes,
         output::Format,
         reports::{self, Reports},
@@ -19,7 +20,7 @@ use crate::{
     },
     node::gate::Report,
     ops::ping::PingUrl,
-    publish::{self, GateOnly, NodeGate, Options, StoreSummary, Summary},
+    publish::{self, FreezeSummary, GateOnly, NodeGate, Options, StoreSummary, Summary},
     sources::usd,
     store::{self, Create, DynWriteStore},
     types::{ChannelName, ChunkSize, RelPath},
@@ -72,6 +73,9 @@ pub(crate) struct PublishArgs {
     /// Do not ask the node although the configuration says where it answers: its database is at rest, or belongs to another
     #[arg(long)]
     no_gate: bool,
+    /// How files are got that do not change [default: method in the freeze table of the channel, else stopped]
+    #[arg(long, value_enum, value_name = "METHOD")]
+    freeze: Option<MethodArg>,
     /// Say what would be published, and stop
     #[arg(long)]
     dry_run: bool,
@@ -195,6 +199,8 @@ async fn options(args: PublishArgs, context: &Context) -> Result<Options, Failur
         let refresh_max_age = args.refresh_max_age.or(configured.gate.refresh_max_age).unwrap_or(Span::hours(14 * 24)).0;
         node.gate = gate.map(|gate| NodeGate { gate: Arc::new(gate), refresh_max_age });
     }
+    let answers_at = rpc::address(&args.rpc, &configured)?;
+    node.freeze = freeze::settings(args.freeze, &args.channel, &configured, answers_at, context)?;
     let chunk_size = args.chunk_size.or(configured.chunk_size).map_or(ChunkSize::DEFAULT, |size| size.0);
     let Targets { stores, unopened, ipfs, ipfs_failed } =
         targets(env::list(args.to, "QSYNC_TO", &configured.to), chunk_size, context).await?;
@@ -267,6 +273,10 @@ fn allowed(path: &str) -> Result<RelPath, Failure> {
 
 /// The failure that it is when some stores do not have the snapshot.
 fn partial(summary: &Summary) -> Option<Failure> {
+    if let Some(why) = summary.freeze.as_ref().and_then(|freeze| freeze.error.clone()) {
+        let hint = format!("start the node by hand, then: qsync thaw {} (docs/agent.md)", summary.channel);
+        return Some(Failure::new(Code::NodeStopped, format!("published, but {why}")).hint(hint));
+    }
     let stores = summary.stores.iter().map(|store| (&store.store, &store.error));
     let all: Vec<_> = stores.chain(summary.ipfs.iter().map(|ipfs| (&ipfs.node, &ipfs.error))).collect();
     let failed: Vec<_> = all.iter().filter_map(|(name, error)| Some(format!("{name}: {}", error.as_ref()?))).collect();
@@ -302,9 +312,16 @@ fn text(summary: &Summary) -> String {
         summary.seconds
     );
     text.extend(summary.allowed_secrets.iter().map(|path| format!("allowed although it looks like a secret: {path}\n")));
+    text.extend(summary.freeze.iter().map(freeze_line));
     text.extend(summary.stores.iter().map(store_line));
     text.extend(summary.ipfs.iter().map(ipfs_lines));
     text
+}
+
+fn freeze_line(freeze: &FreezeSummary) -> String {
+    let down =
+        freeze.downtime_seconds.map_or_else(|| "was not stopped by this run".to_owned(), |seconds| format!("was down for {seconds:.1} s"));
+    format!("{}: the node {down}; copied {}\n", freeze.method.name(), ByteSize(freeze.copied_bytes))
 }
 
 fn ipfs_lines(ipfs: &publish::ipfs::Summary) -> String {
@@ -359,6 +376,7 @@ mod tests {
             hole_bytes: 0,
             allowed_secrets: Vec::new(),
             stores: errors.iter().map(store).collect(),
+            freeze: None,
             ipfs: None,
             seconds: 1.25,
         }

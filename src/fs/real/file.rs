@@ -8,7 +8,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{Advice, FallocateFlags, Mode, OFlags, SeekFrom, fadvise, fallocate, ioctl_ficlone, seek},
+    fs::{Advice, FallocateFlags, Mode, OFlags, SeekFrom, copy_file_range, fadvise, fallocate, ioctl_ficlone, seek},
     io::{Errno, ReadWriteFlags, preadv2, retry_on_intr},
 };
 
@@ -62,6 +62,23 @@ impl File for RealFile {
         }
     }
 
+    fn copy_from_file(&self, source: &dyn File, range: Range<u64>) -> io::Result<()> {
+        let (mut from, mut to) = (range.start, range.start);
+        if let Some(Self(source)) = (source as &dyn Any).downcast_ref() {
+            while from < range.end {
+                let count = usize::try_from(range.end - from).unwrap_or(usize::MAX).min(MAX_COPY);
+                match copy_file_range(source, Some(&mut from), &self.0, Some(&mut to), count) {
+                    Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    Ok(_) | Err(Errno::INTR) => {}
+                    // Not between these two, or not here at all: what is left goes through memory.
+                    Err(Errno::XDEV | Errno::NOSYS | Errno::INVAL | Errno::OPNOTSUPP | Errno::PERM) => break,
+                    Err(e) => return Err(e.into()),
+                }
+            }
+        }
+        self.copy_through_memory(source, from..range.end)
+    }
+
     fn next_data(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
         let start = match seek(&self.0, SeekFrom::Data(offset)) {
             Ok(start) => start,
@@ -104,6 +121,9 @@ impl File for RealFile {
         }
     }
 }
+
+/// The most that one system call copies, so that a request to stop is heard soon.
+const MAX_COPY: usize = 64 << 20;
 
 impl RealFile {
     fn rest(&self, offset: u64) -> io::Result<Option<Range<u64>>> {

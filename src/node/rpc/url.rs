@@ -53,6 +53,12 @@ impl RpcUrl {
         self.auth.is_some()
     }
 
+    /// `HOST:PORT`.
+    #[must_use]
+    pub fn address(&self) -> Option<String> {
+        Some(format!("{}:{}", self.url.host_str()?, self.url.port_or_known_default()?))
+    }
+
     pub(super) fn url(&self) -> Url {
         self.url.clone()
     }
