@@ -66,7 +66,7 @@ fn what_is_wrong_is_told_with_the_exit_code_of_the_worst() {
     let world = world();
     let few = Toy { peers: 1, ..Toy::default() }.start();
     let (said, exit) = ran(check(&world, &few).args(["--min-peers", "3", "--format", "nagios"]));
-    assert!(exit == Some(1) && said.starts_with("QSYNC WARNING - demo/generic: peers 1, wanted at least 3 |"), "{said}");
+    assert!(exit == Some(1) && said.starts_with("QSYNC WARNING - demo/generic: peers 1, wanted at least 3; growing "), "{said}");
     let shy = FakeNode::of("ethereum", |method| (method == "net_peerCount").then_some(Says::Error(-1, "no")));
     let error = check(&world, &shy).args(["--min-peers", "3"]).json_error(2);
     assert_eq!(error["code"], "check-critical", "the recorded node is behind the snapshot: {error}");

@@ -92,16 +92,16 @@ fn the_head_of_an_old_snapshot_is_not_signed_again() {
 fn a_node_on_another_chain_or_behind_the_channel_is_refused() {
     let world = world();
     publish(&world, &Toy::default().start()).summary();
-    assert_eq!(unmet(publish(&world, &Toy { chain: "bb", ..Toy::default() }.start())).0[0], "chain");
-    assert_eq!(unmet(publish(&world, &Toy { height: 5, ..Toy::default() }.start())).0[0], "height");
+    assert_eq!(unmet(publish(&world, &Toy { chain: "bb", ..Toy::default() }.start())).0, ["growing", "chain"]);
+    assert_eq!(unmet(publish(&world, &Toy { height: 5, ..Toy::default() }.start())).0, ["growing", "height"]);
 }
 
 #[test]
 fn the_operators_block_and_the_nodes_must_be_one() {
     let (world, toy) = (world(), Toy::default());
     let with = |words: &[&str]| publish(&world, &toy.clone().start()).args(words);
-    assert_eq!(unmet(with(&["--height", "90", "--block-hash", &toy.hash(91)])).0[0], "block-hash");
-    assert_eq!(unmet(with(&["--height", "900"])).0[0], "height");
+    assert_eq!(unmet(with(&["--height", "90", "--block-hash", &toy.hash(91)])).0, ["growing", "block-hash"]);
+    assert_eq!(unmet(with(&["--height", "900"])).0, ["growing", "height"]);
     with(&["--height", "90", "--block-hash", &toy.hash(90)]).summary();
     let shown = world.provider().args(["show", CHANNEL, "--from"]).arg(world.store()).summary();
     assert_eq!((&shown["height"], &shown["block_hash"]), (&90.into(), &toy.hash(90).into()));
