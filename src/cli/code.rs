@@ -237,6 +237,10 @@ codes! {
     SourceAbsent = "source-absent" => Source,
     /// A name in the data directory is outside the path grammar.
     SourceName = "source-name" => Source,
+    /// A part of the data directory that is to be published is not there as a whole.
+    SourcePart = "source-part" => Source,
+    /// The data directory is of another chain than the channel.
+    SourceChain = "source-chain" => Source,
     /// An entry of the data directory is neither a file nor a directory.
     SourceKind = "source-kind" => Source,
     /// Two names in the data directory differ only in case.

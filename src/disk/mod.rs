@@ -8,6 +8,7 @@ mod batch;
 mod commit;
 #[cfg(test)]
 mod crash_tests;
+pub mod engine;
 mod error;
 pub mod have;
 pub mod in_place;
@@ -29,6 +30,7 @@ mod rehash;
 pub mod reuse;
 pub mod scan;
 pub mod secrets;
+pub mod select;
 pub mod space;
 pub mod staging;
 #[cfg(test)]

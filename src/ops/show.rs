@@ -94,10 +94,6 @@ pub enum Error {
 #[must_use]
 pub fn show(snapshot: &OpenSnapshot) -> Shown {
     let (about, totals) = (snapshot.manifest.about(), snapshot.manifest.totals());
-    let client = about.client.as_ref().map(|client| match &client.version {
-        Some(version) => format!("{} {version}", client.name),
-        None => client.name.clone(),
-    });
     Shown {
         channel: about.channel.clone(),
         snapshot: snapshot.id(),
@@ -105,7 +101,7 @@ pub fn show(snapshot: &OpenSnapshot) -> Shown {
         block_hash: about.block_hash.clone(),
         genesis: about.genesis.clone(),
         taken_at: about.taken_at,
-        client,
+        client: about.client.as_ref().map(ToString::to_string),
         engine: about.engine.as_ref().map(|engine| engine.name.clone()),
         chunk_bytes: u64::from(about.chunk_size.bytes()),
         files: totals.files,

@@ -147,7 +147,7 @@ async fn make_ready(options: &Arc<Options>) -> Result<Ready, Error> {
     let content = pipeline::publish_chunks(options, &targets, &previous, unchanged, &source.scan).await?;
     source.check_unchanged(options).await?;
     // 7. The manifest; then everything durable and read back.
-    let made = snapshot::make(options, &source.scan, content)?;
+    let made = snapshot::make(options, &source, content)?;
     let chosen = snapshot::put(options, &targets, &previous, &heads, made).await?;
     if !options.dry_run {
         read_back::check(&targets, &chosen, &options.progress).await?;

@@ -9,12 +9,11 @@ use super::{
     targets::Targets,
 };
 use crate::{
-    disk::scan::Scan,
     format::{
         frame::Encoder,
         head::Newest,
         key,
-        manifest::{About, Manifest, StoredManifest},
+        manifest::{About, Client, Manifest, StoredManifest},
     },
     types::Hash,
 };
@@ -46,8 +45,9 @@ pub(super) struct Chosen {
 ///
 /// # Errors
 /// [`Error::Manifest`] when what was scanned breaks a rule of the format.
-pub(super) fn make(options: &Options, scan: &Scan, content: Content) -> Result<Made, Error> {
-    let manifest = Manifest::new(about(options)?, scan.dirs.clone(), content.files, content.sums).map_err(Error::Manifest)?;
+pub(super) fn make(options: &Options, source: &ScannedSource, content: Content) -> Result<Made, Error> {
+    let manifest =
+        Manifest::new(about(options, source)?, source.scan.dirs.clone(), content.files, content.sums).map_err(Error::Manifest)?;
     let stored = manifest.to_stored(MANIFEST_LEVEL).map_err(Error::Manifest)?;
     if Manifest::parse_stored(&stored.bytes, stored.json_bytes).map_err(Error::Manifest)? != manifest {
         return Err(Error::Miscomputed);
@@ -56,20 +56,20 @@ pub(super) fn make(options: &Options, scan: &Scan, content: Content) -> Result<M
     Ok(Made { manifest, stored, read_bytes, reused_bytes, skipped_bytes })
 }
 
-fn about(options: &Options) -> Result<About, Error> {
+fn about(options: &Options, source: &ScannedSource) -> Result<About, Error> {
     Ok(About {
         channel: options.channel.clone(),
         height: options.height,
         block_hash: options.block_hash.clone(),
-        genesis: None,
+        genesis: source.facts.genesis.clone(),
         finalized: None,
         labels: options.node.labels.clone(),
         encoder: Encoder::new(options.level).map_err(Error::Encode)?.name(),
         taken_at: options.now,
-        client: None,
-        engine: None,
+        client: options.node.profile.client.clone().map(|name| Client { name, version: None }),
+        engine: source.facts.engine.clone(),
         chunk_size: options.chunk_size,
-        subtrees: None,
+        subtrees: source.scan.subtrees.clone(),
     })
 }
 
@@ -107,8 +107,8 @@ impl Made {
             taken_at: about.taken_at,
             bytes: totals.bytes,
             frame_bytes: totals.frame_bytes,
-            engine: None,
-            client: None,
+            engine: about.engine.as_ref().map(|engine| engine.name.clone()),
+            client: about.client.as_ref().map(Client::to_string),
             ipfs: None,
             min_qsync: None,
         }

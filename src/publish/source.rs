@@ -6,10 +6,12 @@ use super::{Error, Options};
 use crate::{
     catalog::{self, StateDir},
     disk::{
+        engine::{self, Facts},
         in_use::{self, Unseen},
         lock::LockedDir,
         scan::{self, Scan},
         secrets,
+        select::Selection,
     },
     fs::Lock,
     progress::{Event, Phase},
@@ -26,6 +28,8 @@ pub(super) struct Source {
 #[derive(Debug)]
 pub(super) struct ScannedSource {
     pub(super) scan: Arc<Scan>,
+    /// What its files tell of engine and chain.
+    pub(super) facts: Facts,
     /// Files that look like secrets and that the operator allowed.
     pub(super) allowed: Vec<RelPath>,
     _source: Source,
@@ -54,13 +58,16 @@ impl Source {
     pub(super) async fn scan(self, options: &Arc<Options>) -> Result<ScannedSource, Error> {
         options.progress.event(Event::Phase { phase: Phase::Scan, total_bytes: None });
         let given = Arc::clone(options);
-        let (scan, allowed) = blocking(move || {
-            let scan = scan::scan(&*given.fs, &given.data_dir)?;
+        let (scan, facts, allowed) = blocking(move || {
+            let selection = Arc::new(Selection::of(&given.node.profile, given.channel.chain()));
+            let scan = scan::scan(&*given.fs, &given.data_dir, &selection)?;
+            let facts = engine::facts(&*given.fs, &scan.root, &given.node.profile)?;
+            facts.check_chain(&scan.root, &given.node.profile, given.channel.chain())?;
             let found = secrets::scan_secrets(&*given.fs, &scan, &given.allow_secrets)?;
-            Ok((scan, found.into_allowed()?))
+            Ok((scan, facts, found.into_allowed()?))
         })
         .await?;
-        Ok(ScannedSource { scan: Arc::new(scan), allowed, _source: self })
+        Ok(ScannedSource { scan: Arc::new(scan), facts, allowed, _source: self })
     }
 }
 

@@ -75,6 +75,7 @@ impl World {
         let options = publish::Options {
             channel: channel(),
             data_dir: self.folder.path().join("data"),
+            node: publish::Node::default(),
             stores: vec![Arc::new(store.clone())],
             unopened: Vec::new(),
             ipfs: None,

@@ -129,6 +129,7 @@ pub(super) fn publishing(fs: &MemoryFs, stores: Vec<DynWriteStore>) -> publish::
     publish::Options {
         channel: channel(),
         data_dir: DATA.into(),
+        node: publish::Node::default(),
         stores,
         unopened: Vec::new(),
         ipfs: None,
