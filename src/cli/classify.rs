@@ -87,6 +87,16 @@ impl Classify for restore::Error {
                 let latest = "add --latest to go on with the newest snapshot, keeping every verified chunk";
                 (Code::OtherSnapshot, vec![latest.to_owned(), "add --discard to delete it and start over".to_owned()])
             }
+            Self::OtherMode { .. } => (
+                Code::OtherMode,
+                one(
+                    "qsync list shows which other channels there are; without --label, and without labels of the channel, any mode is taken",
+                ),
+            ),
+            Self::OtherEngine { path: None, .. } => (Code::OtherEngine, one("qsync list shows which other channels there are")),
+            Self::OtherEngine { path: Some(_), found, .. } => {
+                (Code::OtherEngine, vec![format!("add --engine {found} if the node is to change to it, or restore another channel")])
+            }
             Self::CostNotAccepted { .. } => (Code::CostNotAccepted, vec![ACCEPT_COST.to_owned(), FREE_SOURCE.to_owned()]),
             Self::Interrupted => (Code::Interrupted, one(AGAIN)),
             Self::WorkerDied => (Code::Error, one("this is a mistake in qsync: please report it")),

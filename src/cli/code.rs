@@ -119,6 +119,8 @@ codes! {
     AmbiguousSnapshot = "ambiguous-snapshot" => Usage,
     /// What a CID names is no snapshot.
     NotASnapshot = "not-a-snapshot" => NotFound,
+    /// The files of a data directory do not tell what kind of node it belongs to.
+    UnknownNode = "unknown-node" => NotFound,
     /// No source has the channel.
     Absent = "absent" => NotFound,
     /// No source has an object that the snapshot needs.
@@ -175,6 +177,10 @@ codes! {
     StagingUnsafe = "staging-unsafe" => Target,
     /// The partial restore of the target is of another channel or snapshot, or is built beside it and not in place.
     OtherSnapshot = "other-snapshot" => Target,
+    /// The snapshot has another label than was asked for, or none.
+    OtherMode = "other-mode" => Target,
+    /// The snapshot is of another database engine than was asked for, or than what lies in the target.
+    OtherEngine = "other-engine" => Target,
     /// The network or the other side failed for now.
     Network = "network" => Network,
     /// A source answers with something that is not an object.

@@ -218,6 +218,9 @@ mod tests {
         assert!(matches!(ask(&files, "/d"), Answer::None(_)));
         let rocksdb: (&str, &[u8]) = ("chains/a/db/full/OPTIONS-000003", b"rocksdb_version=9.0.0");
         let found = one(&[files.as_slice(), &[rocksdb]].concat());
-        assert_eq!((found.node.as_str(), found.engine_format.as_deref(), found.chain.as_deref()), ("polkadot-rocksdb", Some("9.0.0"), Some("a")));
+        assert_eq!(
+            (found.node.as_str(), found.engine_format.as_deref(), found.chain.as_deref()),
+            ("polkadot-rocksdb", Some("9.0.0"), Some("a"))
+        );
     }
 }

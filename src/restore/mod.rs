@@ -8,6 +8,7 @@ mod build;
 mod carry_over;
 mod cost;
 mod error;
+mod expected;
 mod finish;
 mod found;
 mod in_place;
@@ -46,6 +47,7 @@ use crate::{
 };
 
 pub use error::Error;
+pub use expected::Expected;
 pub use successor::NoSuccessor;
 
 /// Restores one snapshot into `options.target`. See `docs/architecture.md` for the order of durable steps.
@@ -74,17 +76,20 @@ async fn restore(options: &Arc<Options>, state: &StateDir, engine: &OnceCell<Arc
         place = Place::find(options).await?;
     }
     if let Some(snapshot) = place.take_restored(options) {
+        options.expected.check(snapshot.manifest.about())?;
         place.remove_unpinned().await?;
         return Ok(told(&snapshot, Outcome::AlreadyRestored));
     }
     let local = Arc::new(Local::find(options, &target).await?);
     // 2. Which snapshot: the pinned one of the partial restore, else the head of the channel and its manifest.
     let snapshot = until_stopped(options, snapshot::choose(options, state, &place)).await?;
+    options.expected.check(snapshot.manifest.about())?;
     if place.holds(&snapshot.id()) {
         place.remove_unpinned().await?;
         return Ok(told(&snapshot, Outcome::AlreadyRestored));
     }
-    // 3. Refuse before the first data byte: target not empty or in use, no space.
+    // 3. Refuse before the first data byte: target not empty, in use or of another engine, no space.
+    expected::check_target(options, &target, &snapshot).await?;
     place.check(options, &snapshot, &local).await?;
     let kept = place.kept(&snapshot).await?;
     let costs = until_stopped(options, cost::estimates(options, &snapshot, &local, kept.as_ref())).await?;
@@ -136,6 +141,8 @@ pub struct Options {
     pub channel: ChannelName,
     /// The snapshot, if the user named one.
     pub when: Option<When>,
+    /// What it must be.
+    pub expected: Expected,
     /// The snapshot itself, where it was named by its CID: then nothing is asked of its channel.
     pub by_cid: Option<Arc<OpenSnapshot>>,
     /// Where it can be read.
