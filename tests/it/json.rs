@@ -133,6 +133,15 @@ fn print_everything(printed: &mut Printed) {
     verify(printed, &world);
     configure(printed, &world);
     trust(printed, &world, &pin);
+    nodes(printed, &world);
+}
+
+fn nodes(printed: &mut Printed, world: &World) {
+    let ask = |words: &[&str]| world.provider().arg("node").args(words);
+    printed.run("node list", ask(&["list"]));
+    printed.run("node show", ask(&["show", "geth"]));
+    printed.run("node detect", ask(&["detect", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/nodes/geth")]));
+    assert_eq!(printed.run("node detect", ask(&["detect"]).arg(world.path("data")))["code"], "unknown-node");
 }
 
 fn publish(printed: &mut Printed, world: &World) {

@@ -21,6 +21,7 @@ mod kill;
 mod kubo_rpc;
 mod layering;
 mod mirror;
+mod node_profiles;
 mod power_cut;
 mod publish_read;
 mod publish_stores;
