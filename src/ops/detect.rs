@@ -179,10 +179,8 @@ mod tests {
     }
 
     fn one(files: &[(&str, &[u8])]) -> Detected {
-        match ask(files, "/d") {
-            Answer::One(detected) => *detected,
-            other => panic!("{other:?}"),
-        }
+        let Answer::One(detected) = ask(files, "/d") else { panic!("not one") };
+        *detected
     }
 
     const GETH: [(&str, &[u8]); 2] = [("geth/chaindata/CURRENT", b""), ("geth/chaindata/MANIFEST-000001", b"")];
