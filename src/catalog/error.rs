@@ -50,6 +50,14 @@ pub enum Error {
         /// What there is.
         available: Vec<SnapshotRef>,
     },
+    /// There is no older snapshot to go back to.
+    #[error("channel {channel} cannot go back: an older snapshot than the newest is needed")]
+    NothingOlder {
+        /// The channel.
+        channel: ChannelName,
+        /// What there is beside the newest.
+        available: Vec<SnapshotRef>,
+    },
     /// More than one snapshot has this prefix.
     #[error("{} snapshots of channel {channel} begin with {when}", found.len())]
     AmbiguousSnapshot {
@@ -182,7 +190,7 @@ impl Error {
         match self {
             Self::Refused { source: refusal, .. } | Self::CannotPublish(refusal) | Self::NoRoots(refusal) => refusal.code(),
             Self::UnknownChannel { .. } => "unknown-channel",
-            Self::NoSuchSnapshot { .. } => "no-such-snapshot",
+            Self::NoSuchSnapshot { .. } | Self::NothingOlder { .. } => "no-such-snapshot",
             Self::AmbiguousSnapshot { .. } => "ambiguous-snapshot",
             Self::NeedsNewer { .. } => "needs-newer-qsync",
             Self::Manifest(defect) if defect.is_of_a_newer_release() => "needs-newer-qsync",
@@ -221,9 +229,9 @@ impl Error {
         match self {
             Self::Refused { source: refusal, .. } | Self::CannotPublish(refusal) | Self::NoRoots(refusal) => refusal.lines(),
             Self::UnknownChannel { lines, .. } | Self::Object { lines, .. } => lines.clone(),
-            Self::NoSuchSnapshot { available: list, .. } | Self::AmbiguousSnapshot { found: list, .. } => {
-                list.iter().map(snapshot_line).collect()
-            }
+            Self::NoSuchSnapshot { available: list, .. }
+            | Self::NothingOlder { available: list, .. }
+            | Self::AmbiguousSnapshot { found: list, .. } => list.iter().map(snapshot_line).collect(),
             Self::NeedsNewer { .. }
             | Self::NotASnapshot { .. }
             | Self::Manifest(_)
@@ -252,6 +260,7 @@ impl Error {
                 Some(format!("did you mean {}?", nearest.iter().map(ChannelName::as_str).collect::<Vec<_>>().join(", ")))
             }
             Self::NoSuchSnapshot { .. } => Some("only the snapshots above can still be fetched".to_owned()),
+            Self::NothingOlder { .. } => Some("publish a good snapshot: it takes the place of the bad one".to_owned()),
             Self::AmbiguousSnapshot { .. } => Some("give more digits of the id".to_owned()),
             Self::NeedsNewer { needed, .. } => Some(format!("install qsync {needed} or newer")),
             Self::Object { .. } => Some("add another source, or try again later".to_owned()),

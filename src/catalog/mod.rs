@@ -28,6 +28,7 @@ mod state_dir;
 mod state_tests;
 #[cfg(test)]
 mod store_tests;
+mod withdraw;
 
 pub use advance::{StoreHead, read_head, write_head};
 pub use by_cid::open_by_cid;
@@ -45,3 +46,4 @@ pub use refresh::{Refreshed, announce, refresh};
 pub use repos::{Forgotten, Pinned};
 pub use snapshot::{OpenSnapshot, open_snapshot};
 pub use state_dir::{StateDir, StateError};
+pub use withdraw::{Withdrawn, withdraw};

@@ -109,6 +109,17 @@ fn older(next: &NextHead<'_>, until: Timestamp) -> (Vec<Older>, Vec<Older>) {
     (kept.collect(), dropped.collect())
 }
 
+/// A head as it would be if its newest snapshot had never been, and `back_to` were the newest: none of those that are newer than it is
+/// named any more.
+///
+/// `None` when it does not name `back_to` among its earlier snapshots.
+#[must_use]
+pub fn without_newest(head: &Head, back_to: &Newest) -> Option<Head> {
+    let position = head.older.iter().position(|older| older.manifest == back_to.manifest)?;
+    let older = head.older[position + 1..].to_vec();
+    Some(Head { snapshot: back_to.clone(), older, ..head.clone() })
+}
+
 /// What a publisher is told of an earlier snapshot that the head no longer names.
 #[must_use]
 pub fn dropped_warning(older: &Older) -> String {
@@ -224,6 +235,20 @@ mod tests {
         // What would not be kept anyway is no loss, and what is lost makes room for another.
         let Planned { head, dropped } = planned(Some(&newest), b"3", 1, vec![Some(&newest), Some(&lagging)]);
         assert_eq!((ids(&head), dropped.len()), (named(&[b"1"]), 1));
+    }
+
+    #[test]
+    fn a_withdrawn_snapshot_and_those_before_the_chosen_one_are_named_no_more() {
+        let mut head = next(None, b"0", 3);
+        for manifest in [&b"1"[..], b"2", b"3"] {
+            head = next(Some(&head), manifest, 3);
+        }
+        let back = without_newest(&head, &sample::newest(b"1")).unwrap();
+        assert_eq!((back.snapshot.manifest, ids(&back)), (Hash::of(b"1"), vec![Hash::of(b"0")]));
+        let again = next(Some(&back), b"1", back.older.len());
+        assert_eq!((again.seq, ids(&again)), (head.seq + 1, vec![Hash::of(b"0")]));
+        assert_eq!(without_newest(&head, &sample::newest(b"3")), None);
+        assert_eq!(without_newest(&head, &sample::newest(b"4")), None);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::{
     progress::in_one_line,
     store::{self, DynWriteStore, ErrorKind, Swap},
     trust::Verified,
-    types::{ChannelName, Timestamp},
+    types::{ChannelName, Hash, Timestamp},
 };
 
 /// What became of a refresh.
@@ -50,21 +50,32 @@ pub async fn refresh(
     let found = read_heads(&stores, &publisher, channel, &mut failures).await?;
     let seq = next_seq(&publisher, channel, &found).await?;
     let newest = newest(channel, &found)?;
-    let holding = holding(found, &newest, &mut failures);
+    let holding = holding(found, &newest.snapshot.manifest, &mut failures);
     let moved = holding.iter().map(|(_, found)| found.head.as_deref()).collect();
     let next = again(&newest, seq, publisher.chain().newest().version, now, lifetime_secs, moved);
     let Planned { head, dropped } = plan::next_head(next)?;
     let head = publisher.sign(&head, now)?;
     let moved = advance(&holding, &head, &mut failures).await?;
-    // It is live already: the next run reads it from the stores.
+    let warnings = dropped.iter().map(plan::dropped_warning).chain(after(&publisher, &holding, &moved, &head, now).await).collect();
+    Ok(Refreshed { head, stores: moved, failures, warnings })
+}
+
+/// What is left to do once stores show a new head: remember it, and tell the caches. It is live already, so what fails is a warning.
+pub(super) async fn after(
+    publisher: &Publisher,
+    holding: &[(&DynWriteStore, StoreHead)],
+    moved: &[String],
+    head: &Verified<Head>,
+    now: Timestamp,
+) -> Vec<String> {
+    // The next run reads it from the stores.
     let forgotten = |error| format!("the new head is live, but this machine could not remember it: {}", in_one_line(&error));
-    let unremembered = publisher.remember(&head, now).await.err().map(forgotten);
-    let mut warnings: Vec<String> = dropped.iter().map(plan::dropped_warning).chain(unremembered).collect();
+    let mut warnings: Vec<String> = publisher.remember(head, now).await.err().map(forgotten).into_iter().collect();
     for (store, _) in holding.iter().filter(|(store, _)| moved.iter().any(|name| name == store.name())) {
         warnings.extend(one_writer_warning(store).await.ok().flatten());
         warnings.extend(announce(store).await);
     }
-    Ok(Refreshed { head, stores: moved, failures, warnings })
+    warnings
 }
 
 /// Tells the caches before a store of its new head; a warning where they could not be told.
@@ -73,7 +84,7 @@ pub async fn announce(store: &DynWriteStore) -> Option<String> {
     Some(format!("the CDN before {} was not told what changed, and finds out within a minute: {}", error.store, error.one_line()))
 }
 
-async fn answering(stores: &[DynWriteStore], failures: &mut Vec<store::Error>) -> Result<Vec<DynWriteStore>, Error> {
+pub(super) async fn answering(stores: &[DynWriteStore], failures: &mut Vec<store::Error>) -> Result<Vec<DynWriteStore>, Error> {
     let mut answering = Vec::new();
     for store in stores {
         match check_answers(store).await {
@@ -84,7 +95,7 @@ async fn answering(stores: &[DynWriteStore], failures: &mut Vec<store::Error>) -
     any_or_first(answering, failures)
 }
 
-async fn read_heads<'a>(
+pub(super) async fn read_heads<'a>(
     stores: &'a [DynWriteStore],
     publisher: &Publisher,
     channel: &ChannelName,
@@ -105,30 +116,30 @@ async fn read_heads<'a>(
     any_or_first(found, failures)
 }
 
-fn newest(channel: &ChannelName, found: &[(&DynWriteStore, StoreHead)]) -> Result<Verified<Head>, Error> {
+pub(super) fn newest(channel: &ChannelName, found: &[(&DynWriteStore, StoreHead)]) -> Result<Verified<Head>, Error> {
     let newest = found.iter().filter_map(|(_, found)| found.head.as_ref()).max_by_key(|head| head.seq);
     newest.cloned().ok_or_else(|| Error::UnknownChannel { channel: channel.clone(), nearest: Vec::new(), lines: Vec::new() })
 }
 
-async fn next_seq(publisher: &Publisher, channel: &ChannelName, found: &[(&DynWriteStore, StoreHead)]) -> Result<u64, Error> {
+pub(super) async fn next_seq(publisher: &Publisher, channel: &ChannelName, found: &[(&DynWriteStore, StoreHead)]) -> Result<u64, Error> {
     let seen = publisher.last_seen(channel).await?;
     let heads = found.iter().filter_map(|(_, found)| found.head.as_ref()).chain(seen.as_ref());
     Ok(plan::next_seq(heads.map(|head| &**head))?)
 }
 
 /// The stores that show the snapshot already.
-fn holding<'a>(
+pub(super) fn holding<'a>(
     found: Vec<(&'a DynWriteStore, StoreHead)>,
-    head: &Head,
+    snapshot: &Hash,
     failures: &mut Vec<store::Error>,
 ) -> Vec<(&'a DynWriteStore, StoreHead)> {
-    let names_it = |found: &StoreHead| found.head.as_ref().is_some_and(|own| own.names(&head.snapshot.manifest));
+    let names_it = |found: &StoreHead| found.head.as_ref().is_some_and(|own| own.names(snapshot));
     let (holding, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|(_, found)| names_it(found));
-    failures.extend(others.into_iter().map(|(store, _)| lacking(store, head)));
+    failures.extend(others.into_iter().map(|(store, _)| lacking(store, snapshot)));
     holding
 }
 
-async fn advance(
+pub(super) async fn advance(
     found: &[(&DynWriteStore, StoreHead)],
     head: &Verified<Head>,
     failures: &mut Vec<store::Error>,
@@ -174,9 +185,9 @@ fn again<'a>(
     }
 }
 
-fn lacking(store: &DynWriteStore, head: &Head) -> store::Error {
-    let reason = format!("does not have the snapshot {}: publish to it", head.snapshot.manifest.short());
-    store::Error::new(ErrorKind::NotFound, store.name(), "swap", key::head(&head.channel).as_str(), reason)
+fn lacking(store: &DynWriteStore, snapshot: &Hash) -> store::Error {
+    let reason = format!("does not have the snapshot {}: publish to it", snapshot.short());
+    store::Error::new(ErrorKind::NotFound, store.name(), "swap", key::manifest(snapshot).as_str(), reason)
 }
 
 fn lost(store: &DynWriteStore, channel: &ChannelName) -> store::Error {

@@ -4,7 +4,7 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Arg, ArgAction, Args, Command, CommandFactory, FromArgMatches, Parser, builder::FalseyValueParser};
 
-use super::{progress::Mode, verb::Verb};
+use super::{progress::Mode, values::Span, verb::Verb};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -47,9 +47,37 @@ pub(crate) struct GlobalArgs {
     /// Print errors and warnings only
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
+    /// Write metrics for Prometheus to this file after each publish and check [default: metrics_file of the configuration]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) metrics_file: Option<PathBuf>,
+    /// Write to the system's log what would be written to the terminal: for cron
+    #[arg(long, global = true)]
+    pub(crate) syslog: bool,
+    /// Begin after a time of chance, less than this: for many machines with one schedule
+    #[arg(long, global = true, value_name = "TIME")]
+    pub(crate) jitter: Option<Span>,
     /// Log what is done; -vv logs every request
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
+}
+
+impl GlobalArgs {
+    /// The words that give another command of this program the same configuration, state directory and output.
+    pub(crate) fn to_words(&self) -> Vec<OsString> {
+        let path = |flag: &str, path: &Option<PathBuf>| path.iter().flat_map(|path| [flag.into(), path.clone().into()]).collect::<Vec<_>>();
+        let flag = |flag: &str, given: bool| given.then(|| OsString::from(flag)).into_iter().collect::<Vec<_>>();
+        let verbose = (0..self.verbose).map(|_| OsString::from("-v")).collect();
+        [
+            path("--config", &self.config),
+            path("--state-dir", &self.state_dir),
+            path("--metrics-file", &self.metrics_file),
+            flag("--json", self.json),
+            flag("--quiet", self.quiet),
+            flag("--syslog", self.syslog),
+            verbose,
+        ]
+        .concat()
+    }
 }
 
 /// The whole command with what holds for every option of every verb.

@@ -97,6 +97,8 @@ codes! {
     NeedsNewer = "needs-newer-qsync" => Error,
     /// A file that qsync wrote itself cannot be read by this version.
     StateUnreadable = "state-unreadable" => Error,
+    /// `doctor` found what would keep a publish from working.
+    Unwell = "unwell" => Error,
     /// The staging directory was removed during the run.
     StagingGone = "staging-gone" => Error,
     /// The command line is wrong.

@@ -1,6 +1,7 @@
 //! What every verb has at hand: configuration, state directory, output, progress, and the request to stop.
 
 use std::{
+    ffi::OsString,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -38,6 +39,9 @@ pub(crate) struct Context {
     pub(crate) now: Timestamp,
     /// The machine's file system.
     pub(crate) fs: Arc<dyn Fs>,
+    metrics_file: Option<PathBuf>,
+    /// The global options, for another command of this program.
+    pub(crate) global_words: Vec<OsString>,
     receiver: Arc<dyn Receiver>,
     state_dir: Option<PathBuf>,
 }
@@ -53,6 +57,8 @@ impl Context {
         Ok(Self {
             state_dir: global.state_dir.clone().or(configured).or_else(env::default_state_dir),
             receiver: progress::receiver(global.progress, output, global.quiet),
+            metrics_file: global.metrics_file.clone().or_else(|| config.metrics_file().map(Path::to_owned)),
+            global_words: global.to_words(),
             fs: Arc::new(RealFs),
             now: whole_second(Timestamp::now()),
             config,
@@ -68,6 +74,11 @@ impl Context {
     pub(crate) fn state_dir(&self) -> Result<PathBuf, Failure> {
         let unset = || Failure::new(Code::Config, "no state directory: HOME is not set").hint("add --state-dir DIR");
         self.state_dir.clone().ok_or_else(unset)
+    }
+
+    /// Where metrics are written, if anywhere.
+    pub(crate) fn metrics_file(&self) -> Option<&Path> {
+        self.metrics_file.as_deref()
     }
 
     /// Opens the state directory, making it where it is missing.

@@ -2,6 +2,7 @@
 //!
 //! A verb is a file in `verb` with its arguments and its `run`, which calls the library and shows what came of it.
 
+mod agent;
 mod args;
 mod ask;
 mod classify;
@@ -13,15 +14,18 @@ mod env;
 mod exit;
 mod first_contact;
 mod gateways;
+mod jitter;
 mod logging;
 mod node_profiles;
 mod nodes;
 mod output;
 mod owner;
 mod progress;
+mod reports;
 mod signals;
 mod sources;
 mod stores;
+mod syslog;
 mod values;
 mod verb;
 
@@ -60,6 +64,11 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 fn run(cli: Cli) -> Exit {
     logging::start(cli.global.verbose);
+    if cli.global.syslog
+        && let Err(why) = syslog::start()
+    {
+        output::stderr(&format!("warning: there is no system log to write to: {why}\n"));
+    }
     let output = output_of(&cli);
     let ended = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
@@ -87,14 +96,21 @@ fn output_of(cli: &Cli) -> Output {
 async fn run_verb(cli: Cli, output: Output) -> Result<(), Failure> {
     let stop = Stop::new();
     let signals = Signals::listen(stop.clone()).map_err(|e| Failure::from_error(Code::Error, &e).context("cannot listen for signals"))?;
+    if let Some(jitter) = cli.global.jitter {
+        jitter::wait(jitter.0, &stop).await.map_err(|failure| by_signal(failure, &signals, false))?;
+    }
     let context = Context::new(&cli.global, output, stop)?;
     let resumable = cli.verb.is_resumable();
     let ended = cli.verb.run(&context).await;
     context.finish_progress();
-    ended.map_err(|failure| match signals.received() {
+    ended.map_err(|failure| by_signal(failure, &signals, resumable))
+}
+
+fn by_signal(failure: Failure, signals: &Signals, resumable: bool) -> Failure {
+    match signals.received() {
         Some(code) => interrupted(failure, code, resumable),
         None => failure,
-    })
+    }
 }
 
 /// A run that a signal ended: that is why it failed, whatever it says itself.

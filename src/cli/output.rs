@@ -10,7 +10,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::exit::Failure;
+use super::{exit::Failure, syslog};
 
 /// What the user wants to see of a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl Output {
     /// Shows what a command did: `text` to people, or the summary as the last JSON line.
     pub(crate) fn summary<T: Serialize>(self, command: &'static str, summary: &T, text: impl FnOnce(&T) -> String) {
         match self.format {
-            Format::Text => stdout(text(summary).as_bytes()),
+            Format::Text => say(&text(summary)),
             Format::Json => json_line(self.lines, &SummaryLine { kind: "summary", command, summary }),
         }
     }
@@ -83,7 +83,7 @@ impl Output {
     /// Shows one of many results: `text` to people, or a JSON line.
     pub(crate) fn item<T: Serialize>(self, kind: &'static str, item: &T, text: impl FnOnce(&T) -> String) {
         match self.format {
-            Format::Text => stdout(text(item).as_bytes()),
+            Format::Text => say(&text(item)),
             Format::Json => json_line(self.lines, &ItemLine { kind, item }),
         }
     }
@@ -134,8 +134,18 @@ pub(crate) fn lost() -> bool {
     LOST.load(Ordering::Relaxed)
 }
 
-/// Writes to standard error; when that fails there is nobody left to tell.
+/// Text for people: to standard output, or to the system's log where that was asked for.
+fn say(text: &str) {
+    if !syslog::say(text) {
+        stdout(text.as_bytes());
+    }
+}
+
+/// Writes to standard error, or to the system's log where that was asked for; when that fails there is nobody left to tell.
 pub(crate) fn stderr(text: &str) {
+    if syslog::say(text) {
+        return;
+    }
     let _nobody_to_tell = io::stderr().lock().write_all(text.as_bytes());
 }
 

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::{
     key::{MANIFEST_JSON_MAX_BYTES, MANIFEST_MAX_BYTES},
+    manifest::{Client, Manifest},
     payload::{Error, Payload, require},
 };
 use crate::types::{ChannelName, Hash, Timestamp};
@@ -120,6 +121,27 @@ pub struct SnapshotRef {
 }
 
 impl Newest {
+    /// What a head says of the snapshot that has this manifest.
+    #[must_use]
+    pub fn of(snapshot: &SnapshotRef, manifest: &Manifest, ipfs: Option<Ipfs>) -> Self {
+        let about = manifest.about();
+        Self {
+            manifest: snapshot.manifest,
+            manifest_bytes: snapshot.manifest_bytes,
+            manifest_json_bytes: snapshot.manifest_json_bytes,
+            height: about.height,
+            block_hash: about.block_hash.clone(),
+            genesis: about.genesis.clone(),
+            taken_at: about.taken_at,
+            bytes: manifest.totals().bytes,
+            frame_bytes: manifest.totals().frame_bytes,
+            engine: about.engine.as_ref().map(|engine| engine.name.clone()),
+            client: about.client.as_ref().map(Client::to_string),
+            ipfs,
+            min_qsync: None,
+        }
+    }
+
     /// The part of it that older snapshots have too.
     #[must_use]
     pub fn to_ref(&self) -> SnapshotRef {

@@ -1,11 +1,15 @@
-//! What else can be done with published snapshots: cid, list, show, diff, export, mirror, serve.
+//! What else can be done with published snapshots: cid, list, show, diff, export, mirror, serve; and what operators are told of a run.
 
 pub mod cid;
 pub mod detect;
 pub mod diff;
+pub mod doctor;
 pub mod export;
 mod frames;
 pub mod list;
+pub mod metrics;
 pub mod mirror;
+pub mod ping;
+pub mod runs;
 pub mod serve;
 pub mod show;

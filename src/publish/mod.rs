@@ -83,6 +83,7 @@ async fn publish(options: &Arc<Options>) -> Result<Summary, Error> {
             summary.ipfs = Some(ipfs::publish(options, target, &mut ready, before).await);
         }
         summary.seq = ready.heads.newest().map(|head| head.seq);
+        summary.head_expires = ready.heads.newest().map(|head| head.expires);
     }
     summary.ipfs = summary.ipfs.or_else(|| options.ipfs_failed.clone());
     summary.stores = ready.targets.summaries();
@@ -218,6 +219,10 @@ pub struct Summary {
     pub seq: Option<u64>,
     /// Block height, if known.
     pub height: Option<u64>,
+    /// When the copy of the database was taken.
+    pub taken_at: Timestamp,
+    /// Until when the new head is valid; `None` for a dry run.
+    pub head_expires: Option<Timestamp>,
     /// Whether the data equals the previous snapshot, so that only a head was written.
     pub unchanged: bool,
     /// Whether nothing was written because it was a dry run.
@@ -226,6 +231,8 @@ pub struct Summary {
     pub files: u64,
     /// Length of all files, bytes.
     pub bytes: u64,
+    /// Length of all frames, bytes.
+    pub frame_bytes: u64,
     /// Bytes read from the data directory.
     pub read_bytes: u64,
     /// Bytes of files that were not read, because they did not change since the previous run.

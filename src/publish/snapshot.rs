@@ -11,7 +11,7 @@ use super::{
 use crate::{
     format::{
         frame::Encoder,
-        head::Newest,
+        head::{Newest, SnapshotRef},
         key,
         manifest::{About, Client, Manifest, StoredManifest},
     },
@@ -96,22 +96,16 @@ pub(super) async fn put(options: &Options, targets: &Targets, previous: &Previou
 
 impl Made {
     fn newest(&self) -> Newest {
-        let (about, totals) = (self.manifest.about(), self.manifest.totals());
-        Newest {
+        let about = self.manifest.about();
+        let snapshot = SnapshotRef {
             manifest: self.stored.id,
             manifest_bytes: self.stored.bytes.len() as u64,
             manifest_json_bytes: self.stored.json_bytes,
             height: about.height,
-            block_hash: about.block_hash.clone(),
-            genesis: about.genesis.clone(),
             taken_at: about.taken_at,
-            bytes: totals.bytes,
-            frame_bytes: totals.frame_bytes,
-            engine: about.engine.as_ref().map(|engine| engine.name.clone()),
-            client: about.client.as_ref().map(Client::to_string),
-            ipfs: None,
-            min_qsync: None,
-        }
+            bytes: self.manifest.totals().bytes,
+        };
+        Newest::of(&snapshot, &self.manifest, None)
     }
 }
 
@@ -143,10 +137,13 @@ impl Chosen {
             snapshot: self.id(),
             seq: None,
             height: self.newest.height,
+            taken_at: self.newest.taken_at,
+            head_expires: None,
             unchanged: self.unchanged,
             dry_run: options.dry_run,
             files: totals.files,
             bytes: totals.bytes,
+            frame_bytes: totals.frame_bytes,
             read_bytes: self.made.read_bytes,
             skipped_bytes: self.made.skipped_bytes,
             reused_bytes: self.made.reused_bytes,

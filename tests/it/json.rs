@@ -150,8 +150,18 @@ fn publish(printed: &mut Printed, world: &World) {
     let partial = printed.run("publish", world.publish_command(&world.path("data"), 1).arg("--to").arg(world.path("no-store")));
     assert_eq!(partial["code"], "partial");
     printed.run("head refresh", world.provider().args(["head", "refresh", CHANNEL, "--to"]).arg(world.store()));
+    assert_eq!(printed.run("doctor", world.provider().args(["doctor", CHANNEL, "--to"]).arg(world.store()))["faults"], 0);
+    assert_eq!(printed.run("doctor", world.operator().args(["doctor", CHANNEL, "--to"]).arg(world.store()))["code"], "unwell");
+    withdraw(printed);
     let to_node = world.publish_command(&world.path("data"), 1).args(["--to", &FakeKubo::start().rpc()]);
     assert!(printed.run("publish", to_node)["ipfs"]["root"].is_string());
+}
+
+fn withdraw(printed: &mut Printed) {
+    let (world, _) = World::published();
+    fs::write(world.path("data/bad"), "bad").unwrap();
+    world.publish(&world.path("data"), 2);
+    printed.run("head withdraw", world.provider().args(["head", "withdraw", CHANNEL, "--yes", "--to"]).arg(world.store()));
 }
 
 fn read(printed: &mut Printed, world: &World, pin: &str) {
@@ -220,6 +230,8 @@ fn every_field_that_is_printed_is_documented_and_every_other_is_not() {
     print_everything(&mut printed);
     // `serve` runs until it is stopped: its one line is what the test server waits for.
     printed.seen.insert("listening".to_owned(), BTreeSet::from(["address".to_owned()]));
+    // `agent` too: its lines are what tests/it/agent.rs reads.
+    printed.seen.insert("task".to_owned(), ["task", "channel", "exit", "seconds"].map(str::to_owned).into());
     for (kind, fields) in &printed.documented {
         let nothing = BTreeSet::new();
         let seen = printed.seen.get(kind).unwrap_or(&nothing);

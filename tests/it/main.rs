@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
 
+mod agent;
 mod cli_config;
 mod cli_help;
 mod cli_signals;

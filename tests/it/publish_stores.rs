@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::support::{CHANNEL, World, command::Qsync, tree};
+use crate::support::{CHANNEL, World, command::Qsync, database::copy_tree, tree};
 
 const HEAD: &str = "heads/demo/generic.json";
 
@@ -288,4 +288,29 @@ fn in_namespace(prepare: &str, command: &Qsync) -> Option<Command> {
         return None;
     }
     Some(command.inside(unshare(&format!("{prepare} && exec \"$@\""))))
+}
+
+#[test]
+fn a_withdrawn_snapshot_is_offered_no_more_and_the_older_one_is_restored_even_by_who_saw_the_newer() {
+    let (world, data, pin) = prepared();
+    let good = world.publish(&data, 1);
+    let before = world.path("good-data");
+    copy_tree(&data, &before);
+    fs::write(data.join("new"), "broken").unwrap();
+    let bad = world.publish(&data, 2);
+    // A client that has seen the bad one.
+    world.restore_command(&pin).summary();
+    let withdraw = |more: &[&str]| world.provider().args(["head", "withdraw", CHANNEL, "--to"]).arg(world.store()).args(more);
+    assert_eq!(withdraw(&[]).json_error(2)["code"], "not-confirmed");
+    let done = withdraw(&["--yes"]).summary();
+    assert_eq!((&done["seq"], &done["snapshot"]), (&Value::from(3), &good["snapshot"]));
+    assert_eq!(done["withdrawn"], Value::from(vec![bad["snapshot"].clone()]));
+    world.restore_command(&pin).arg("--replace").arg("--yes").summary();
+    tree::assert_same(&before, &world.target());
+    let by_id = format!("{CHANNEL}@b3:{}", &bad["snapshot"].as_str().unwrap()[..12]);
+    let show = world.operator().args(["show", &by_id, "--trust", &pin, "--from"]).arg(world.store());
+    assert_eq!(show.json_error(10)["code"], "no-such-snapshot");
+    // There is nothing before it; and what comes next goes on from there.
+    assert_eq!(withdraw(&["--yes"]).json_error(10)["code"], "no-such-snapshot");
+    assert_eq!(world.publish(&data, 2)["seq"], 4);
 }

@@ -8,12 +8,14 @@ mod schema;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
 use serde::Deserialize;
 
 use super::{
+    agent::plan::{Schedule, Zone},
     exit::Failure,
     values::{ChunkSizeArg, Pin, Span, from_text, labels},
 };
@@ -38,12 +40,21 @@ pub(crate) struct Config {
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Values {
     state_dir: Option<PathBuf>,
+    metrics_file: Option<PathBuf>,
     #[serde(default)]
     gateways: Vec<String>,
+    #[serde(default)]
+    agent: Agent,
     #[serde(default)]
     stores: BTreeMap<String, Store>,
     #[serde(default)]
     channels: BTreeMap<ChannelName, Channel>,
+}
+
+/// What is configured for `qsync agent`.
+#[derive(Debug, Default, Deserialize)]
+struct Agent {
+    listen: Option<SocketAddr>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -80,6 +91,15 @@ pub(crate) struct Channel {
     pub(crate) chunk_size: Option<ChunkSizeArg>,
     /// zstd level.
     pub(crate) level: Option<i32>,
+    /// When the agent publishes it.
+    pub(crate) schedule: Option<Schedule>,
+    /// In which time zone; the system's unless it is said.
+    pub(crate) time_zone: Option<Zone>,
+    /// The most that the agent puts a run off.
+    #[serde(default, deserialize_with = "from_text")]
+    pub(crate) jitter: Option<Span>,
+    /// File with the address of a monitor.
+    pub(crate) ping_file: Option<PathBuf>,
 }
 
 impl Config {
@@ -128,6 +148,11 @@ impl Config {
         self.values.state_dir.as_deref()
     }
 
+    /// The configured file of metrics.
+    pub(crate) fn metrics_file(&self) -> Option<&Path> {
+        self.values.metrics_file.as_deref()
+    }
+
     /// The gateways that IPFS is read through.
     pub(crate) fn gateways(&self) -> &[String] {
         &self.values.gateways
@@ -136,6 +161,16 @@ impl Config {
     /// What is configured for a channel; nothing when it is not there.
     pub(crate) fn channel(&self, name: &ChannelName) -> Channel {
         self.values.channels.get(name).cloned().unwrap_or_default()
+    }
+
+    /// All channels and what is configured for them.
+    pub(crate) fn channels(&self) -> impl Iterator<Item = (&ChannelName, &Channel)> {
+        self.values.channels.iter()
+    }
+
+    /// Where the agent answers.
+    pub(crate) fn agent_listen(&self) -> Option<SocketAddr> {
+        self.values.agent.listen
     }
 
     /// The URL of a named store.

@@ -15,7 +15,9 @@ pub(super) enum Shape {
 /// The whole file.
 pub(super) const FILE: Shape = Shape::Keys(&[
     ("state_dir", Shape::Leaf),
+    ("metrics_file", Shape::Leaf),
     ("gateways", Shape::Leaf),
+    ("agent", Shape::Keys(&[("listen", Shape::Leaf)])),
     ("stores", Shape::Each(&STORE)),
     ("channels", Shape::Each(&CHANNEL)),
 ]);
@@ -33,6 +35,10 @@ const CHANNEL: Shape = Shape::Keys(&[
     ("keep_last", Shape::Leaf),
     ("chunk_size", Shape::Leaf),
     ("level", Shape::Leaf),
+    ("schedule", Shape::Leaf),
+    ("time_zone", Shape::Leaf),
+    ("jitter", Shape::Leaf),
+    ("ping_file", Shape::Leaf),
 ]);
 
 /// A key that means nothing.

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::{
     catalog,
     cli::{
-        Code,
+        Code, ask,
         context::Context,
         env,
         exit::Failure,
@@ -17,8 +17,9 @@ use crate::{
     format::head::Head,
     progress::Event,
     sources::Allowance,
+    store,
     trust::Standing,
-    types::{ChannelName, Hash, Timestamp},
+    types::{ChannelName, Hash, Timestamp, When},
 };
 
 const SHOW_EXAMPLES: &str = "\
@@ -31,11 +32,18 @@ Examples:
   qsync head refresh kusama/pruned --to /srv/store
 ";
 
-/// Show or renew the head of a channel
+const WITHDRAW_EXAMPLES: &str = "\
+Examples:
+  qsync head withdraw kusama/pruned --to /srv/store
+  qsync head withdraw kusama/pruned --to /srv/store --back-to b3:5b1e0c2f77aa
+";
+
+/// Show, renew or take back the head of a channel
 #[derive(Debug, Subcommand)]
 pub(crate) enum HeadVerb {
     Show(ShowArgs),
     Refresh(RefreshArgs),
+    Withdraw(WithdrawArgs),
 }
 
 /// Show the head of a channel as each source has it
@@ -68,6 +76,28 @@ pub(crate) struct RefreshArgs {
     head_lifetime: Option<Span>,
 }
 
+/// Go back to an older snapshot, when the newest must not be used
+///
+/// The new head names the older snapshot as the newest, and no longer those that are newer. Nothing is deleted.
+#[derive(Debug, Args)]
+#[command(before_help = WITHDRAW_EXAMPLES)]
+pub(crate) struct WithdrawArgs {
+    /// The channel
+    channel: ChannelName,
+    /// Store that has the channel; repeat for several, the first decides races
+    #[arg(long, value_name = "STORE")]
+    to: Vec<String>,
+    /// The snapshot to go back to: its height, or b3: and digits of its id [default: the one before the newest]
+    #[arg(long, value_name = "WHEN")]
+    back_to: Option<When>,
+    /// How long the new head is valid [default: 7d]
+    #[arg(long, value_name = "TIME")]
+    head_lifetime: Option<Span>,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
 /// A head. Field names are a promise (docs/scripting.md).
 #[derive(Debug, Serialize)]
 struct Shown {
@@ -88,6 +118,7 @@ pub(super) async fn run(verb: HeadVerb, context: &Context) -> Result<(), Failure
     let (command, shown) = match verb {
         HeadVerb::Show(args) => ("head show", show(args, context).await?),
         HeadVerb::Refresh(args) => ("head refresh", refresh(args, context).await?),
+        HeadVerb::Withdraw(args) => return withdraw(args, context).await,
     };
     context.output.summary(command, &shown, text);
     Ok(())
@@ -127,14 +158,58 @@ async fn refresh(args: RefreshArgs, context: &Context) -> Result<Shown, Failure>
     let refreshed = catalog::refresh(&stores, &args.channel, &state, context.now, lifetime.as_secs()).await?;
     refreshed.warnings.into_iter().for_each(|text| context.progress().event(Event::Warning { text }));
     let shown = shown(&refreshed.head, refreshed.stores);
-    let failures: Vec<_> = refreshed.failures.iter().chain(&unopened).map(|e| format!("{}: {}", e.store, e.one_line())).collect();
-    if failures.is_empty() {
-        return Ok(shown);
+    let hint = "qsync publish to all of them brings those that lack the snapshot up to date; a refresh does for the others";
+    match partial(refreshed.failures.iter().chain(&unopened), &shown, hint) {
+        None => Ok(shown),
+        Some(failure) => {
+            context.output.item("result", &shown, text);
+            Err(failure)
+        }
     }
-    context.output.item("result", &shown, text);
-    let message = format!("{} of {} stores failed: {}", failures.len(), failures.len() + shown.stores.len(), failures.join("; "));
-    Err(Failure::new(Code::Partial, message)
-        .hint("qsync publish to all of them brings those that lack the snapshot up to date; a refresh does for the others"))
+}
+
+/// The failure that it is when some stores do not have the new head.
+fn partial<'a>(failures: impl Iterator<Item = &'a store::Error>, shown: &Shown, hint: &str) -> Option<Failure> {
+    let failures: Vec<_> = failures.map(|e| format!("{}: {}", e.store, e.one_line())).collect();
+    let all = failures.len() + shown.stores.len();
+    let message = format!("{} of {all} stores failed: {}", failures.len(), failures.join("; "));
+    (!failures.is_empty()).then(|| Failure::new(Code::Partial, message).hint(hint))
+}
+
+/// The head after a withdrawal. Field names are a promise (docs/scripting.md).
+#[derive(Debug, Serialize)]
+struct ShownWithdrawal {
+    #[serde(flatten)]
+    head: Shown,
+    /// Snapshots that cannot be chosen any more, newest first.
+    withdrawn: Vec<Hash>,
+}
+
+async fn withdraw(args: WithdrawArgs, context: &Context) -> Result<(), Failure> {
+    let configured = context.config.channel(&args.channel);
+    let to = args.back_to.as_ref().map_or_else(|| "the one before it".to_owned(), ToString::to_string);
+    ask::confirm(&format!("Withdraw the newest snapshot of {} and go back to {to}?", args.channel), args.yes)?;
+    let (stores, unopened) = nodes::stores_with_heads(env::list(args.to, "QSYNC_TO", &configured.to), context).await?;
+    let lifetime = args.head_lifetime.or(configured.head_lifetime).unwrap_or(Span::hours(7 * 24)).0;
+    let state = context.open_state()?;
+    let done = catalog::withdraw(&stores, &args.channel, args.back_to.as_ref(), &state, context.now, lifetime.as_secs()).await?;
+    done.warnings.into_iter().for_each(|text| context.progress().event(Event::Warning { text }));
+    let shown = ShownWithdrawal { head: shown(&done.head, done.stores), withdrawn: done.snapshots };
+    let hint =
+        "these stores still offer what was withdrawn, as far as they have it: run the same command again with --back-to when they answer";
+    match partial(done.failures.iter().chain(&unopened), &shown.head, hint) {
+        None => context.output.summary("head withdraw", &shown, withdrawal_text),
+        Some(failure) => {
+            context.output.item("result", &shown, withdrawal_text);
+            return Err(failure);
+        }
+    }
+    Ok(())
+}
+
+fn withdrawal_text(shown: &ShownWithdrawal) -> String {
+    let withdrawn = shown.withdrawn.iter().map(|id| format!("withdrawn  {id}\n")).collect::<String>();
+    text(&shown.head) + &withdrawn
 }
 
 fn text(head: &Shown) -> String {

@@ -1,9 +1,11 @@
 //! The verbs: one file each, with its arguments and its `run`.
 
+mod agent;
 mod cid;
 mod completions;
 mod config;
 mod diff;
+mod doctor;
 mod export;
 mod head;
 mod init;
@@ -53,6 +55,8 @@ pub(crate) enum Verb {
     Config(config::ConfigVerb),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
+    Agent(agent::AgentArgs),
+    Doctor(doctor::DoctorArgs),
 }
 
 impl Verb {
@@ -80,7 +84,9 @@ impl Verb {
             | Self::Head(_)
             | Self::Trust(_)
             | Self::Node(_)
-            | Self::Config(_) => false,
+            | Self::Config(_)
+            | Self::Agent(_)
+            | Self::Doctor(_) => false,
         }
     }
 
@@ -109,6 +115,8 @@ impl Verb {
             Self::Config(verb) => config::run(verb, context),
             Self::Completions(args) => completions::run(&args),
             Self::Man(args) => man::run(&args),
+            Self::Agent(args) => agent::run(args, context).await,
+            Self::Doctor(args) => doctor::run(args, context).await,
         }
     }
 }

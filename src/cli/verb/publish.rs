@@ -12,8 +12,10 @@ use crate::{
         env,
         exit::Failure,
         node_profiles, nodes,
+        reports::{self, Reports},
         values::{ChunkSizeArg, Span},
     },
+    ops::ping::PingUrl,
     publish::{self, Options, StoreSummary, Summary},
     sources::usd,
     store::{self, Create, DynWriteStore},
@@ -81,12 +83,38 @@ pub(crate) struct PublishArgs {
     /// Threads that hash and compress [default: all cores]
     #[arg(long, value_name = "COUNT")]
     threads: Option<usize>,
+    /// Tell this monitor of scheduled jobs: URL/start, then URL, or URL/CODE after a failure
+    #[arg(long, value_name = "URL")]
+    ping: Option<PingUrl>,
+    /// File with that URL, which is a secret [default: ping_file of the channel]
+    #[arg(long, value_name = "FILE", conflicts_with = "ping")]
+    ping_file: Option<PathBuf>,
 }
 
-/// Publishes, and shows what became of each store.
+/// Publishes, shows what became of each store, and tells those who watch over the schedule.
 pub(super) async fn run(args: PublishArgs, context: &Context) -> Result<(), Failure> {
+    if args.dry_run {
+        return show(publish(args, context).await?, context);
+    }
+    let configured = context.config.channel(&args.channel);
+    let monitor = reports::monitor(args.ping.clone(), args.ping_file.as_deref().or(configured.ping_file.as_deref()))?;
+    let reports = Reports::begin(args.channel.clone(), monitor, context);
+    let published = publish(args, context).await;
+    context.finish_progress();
+    let (summary, ended) = match published {
+        Ok(summary) => (Some(summary.clone()), show(summary, context)),
+        Err(failure) => (None, Err(failure)),
+    };
+    reports.end(summary.as_ref(), &ended, context).await;
+    ended
+}
+
+async fn publish(args: PublishArgs, context: &Context) -> Result<Summary, Failure> {
     let options = options(args, context).await?;
-    let summary = publish::run(options).await?;
+    Ok(publish::run(options).await?)
+}
+
+fn show(summary: Summary, context: &Context) -> Result<(), Failure> {
     context.finish_progress();
     match partial(&summary) {
         Some(failure) => {
@@ -257,10 +285,13 @@ mod tests {
             snapshot: Hash::of(b"manifest"),
             seq: Some(12),
             height: Some(99),
+            taken_at: crate::types::Timestamp::UNIX_EPOCH,
+            head_expires: None,
             unchanged: false,
             dry_run: false,
             files: 4,
             bytes: 5 << 20,
+            frame_bytes: 4 << 20,
             read_bytes: 4 << 20,
             skipped_bytes: 1 << 20,
             reused_bytes: 1 << 20,
