@@ -6,6 +6,8 @@
 #   QSYNC_BENCH_DIR   where all of it goes (default: a new directory in TMPDIR or /var/tmp); about six times the data
 #   QSYNC_BENCH_OUT   the file whose part between the two marks is replaced (default docs/benchmarks.md)
 #   QSYNC_BENCH_ONLY  parts to run, by name (default: publish restore limited sources update bounds plan verify s3 ipfs); sources, update and bounds need publish
+# What is set here is used in the files that it reads, and the other way round.
+# shellcheck disable=SC2034,SC2154
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PATH:/usr/sbin:/sbin"

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     format::{head::Head, key},
+    fs::Lock,
     progress::in_one_line,
     store::{self, DynWriteStore, ErrorKind, Swap},
     trust::Verified,
@@ -43,7 +44,22 @@ pub async fn refresh(
 ) -> Result<Refreshed, Error> {
     let locked = channel.clone();
     // A publish of this channel would lose its race against a refresh, after hours of work.
-    let _lock = blocking(state, move |state| state.lock_channel(&locked)).await?;
+    let lock = blocking(state, move |state| state.lock_channel(&locked)).await?;
+    refresh_locked(&*lock, stores, channel, state, now, lifetime_secs).await
+}
+
+/// The same for a run that holds the lock of the channel already.
+///
+/// # Errors
+/// As [`refresh`].
+pub async fn refresh_locked(
+    _held: &dyn Lock,
+    stores: &[DynWriteStore],
+    channel: &ChannelName,
+    state: &StateDir,
+    now: Timestamp,
+    lifetime_secs: u64,
+) -> Result<Refreshed, Error> {
     let mut failures = Vec::new();
     let stores = answering(stores, &mut failures).await?;
     let publisher = Publisher::open(&stores, state, now).await?;

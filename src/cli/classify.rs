@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     ops::{cid, diff, export, list, mirror, serve::ServeError, show},
-    publish,
+    publish::{self, HeadKept},
     restore::{self, NoSuccessor},
     sources::Exhausted,
 };
@@ -51,6 +51,7 @@ impl Classify for publish::Error {
             Self::NoStores | Self::AllStoresFailed { first: None, .. } => (Code::Usage, one("add --to with a store")),
             Self::TooManyStores { .. } => (Code::Usage, one("publish to some of them, and to the others in another run")),
             Self::Lower { .. } => (Code::HeightBelowHead, one("wait until the node has caught up, or publish another channel")),
+            Self::Gate { .. } => (Code::GateNotMet, gate()),
             Self::Encode(_) => (Code::Error, Vec::new()),
             Self::Miscomputed => (Code::Error, one("test this machine's memory before it publishes anything")),
             Self::Manifest(_) => (Code::Error, one("publish a directory that fits the limits in docs/format.md")),
@@ -61,7 +62,27 @@ impl Classify for publish::Error {
     }
 
     fn details(&self) -> Vec<String> {
+        if let Self::Gate { report, head } = self {
+            return report.lines().into_iter().chain(head_kept(head)).collect();
+        }
         if let Self::Catalog(error) = self { error.details() } else { Vec::new() }
+    }
+}
+
+/// What to do when the node is not fit.
+fn gate() -> Vec<String> {
+    vec![
+        "run the same command again when the node has caught up; --gate-only asks it and changes nothing".to_owned(),
+        "docs/operations.md says what each condition means, and where what is wanted can be changed".to_owned(),
+    ]
+}
+
+/// What became of the head when nothing was published.
+fn head_kept(head: &HeadKept) -> Option<String> {
+    match head {
+        HeadKept::None => None,
+        HeadKept::Refreshed { seq, expires } => Some(format!("the head was signed again: number {seq}, valid until {expires}")),
+        HeadKept::Left(why) => Some(format!("the head was left as it is: {why}")),
     }
 }
 
@@ -97,6 +118,10 @@ impl Classify for restore::Error {
             Self::OtherEngine { path: Some(_), found, .. } => {
                 (Code::OtherEngine, vec![format!("add --engine {found} if the node is to change to it, or restore another channel")])
             }
+            Self::OtherBlock { .. } => {
+                (Code::OtherBlock, vec!["ask another node that you trust: if it says the same, tell the publisher".to_owned()])
+            }
+            Self::CheckRpc(_) => (Code::CheckRpc, one("name another node with --check-rpc, or leave it out")),
             Self::CostNotAccepted { .. } => (Code::CostNotAccepted, vec![ACCEPT_COST.to_owned(), FREE_SOURCE.to_owned()]),
             Self::Interrupted => (Code::Interrupted, one(AGAIN)),
             Self::WorkerDied => (Code::Error, one("this is a mistake in qsync: please report it")),

@@ -77,6 +77,16 @@ macro_rules! codes {
 codes! {
     /// Anything that has no code of its own.
     Error = "error" => Error,
+    /// `check` found something to look at in working hours.
+    CheckWarning = "check-warning" => Error,
+    /// `check` found something to look at now.
+    CheckCritical = "check-critical" => Usage,
+    /// `check` could not tell.
+    CheckUnknown = "check-unknown" => Partial,
+    /// The node that was to confirm the snapshot's block knows another one at that height.
+    OtherBlock = "other-block" => Verification,
+    /// The node that was to confirm the snapshot's block cannot be asked.
+    CheckRpc = "check-rpc" => Network,
     /// Reading or writing failed on this machine.
     Io = "disk-io" => Error,
     /// The state directory cannot be written.
@@ -257,6 +267,8 @@ codes! {
     SourceIncomplete = "source-incomplete" => Source,
     /// The block height is below that of the published snapshot.
     HeightBelowHead = "height-below-head" => Source,
+    /// The node is not fit to be published, or cannot be asked.
+    GateNotMet = "gate-not-met" => Source,
     /// Ended by SIGINT.
     Interrupted = "interrupted" => Interrupted,
     /// Ended by SIGTERM.

@@ -22,6 +22,7 @@ mod output;
 mod owner;
 mod progress;
 mod reports;
+mod rpc;
 mod signals;
 mod sources;
 mod stores;

@@ -37,7 +37,7 @@ pub(crate) fn node(name: Option<&str>, flags: &[String], configured: &config::Ch
     let profile = named(name, &context.config.node_dirs())?.profile;
     let labels = labels(flags, &configured.labels)?;
     match profile.check_labels(&labels) {
-        Ok(()) => Ok(Node { profile, labels }),
+        Ok(()) => Ok(Node { profile, labels, gate: None }),
         Err(why) => Err(Failure::usage(why).hint(format!("qsync node show {name} tells what it knows"))),
     }
 }

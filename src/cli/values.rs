@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt, num::NonZeroU64, str::FromStr, time::Durat
 use bytesize::ByteSize;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
+use crate::profile::Family;
 use crate::types::{ChannelName, ChunkSize, Hash, When};
 
 /// `CHANNEL[@WHEN]`.
@@ -162,6 +163,25 @@ pub(crate) fn labels<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTree
         Label::new(key, value).map_err(D::Error::custom)?;
     }
     Ok(labels)
+}
+
+/// A family of nodes, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FamilyArg(pub(crate) Family);
+
+impl FromStr for FamilyArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(Self(match text {
+            "substrate" => Family::Substrate,
+            "ethereum" => Family::Ethereum,
+            "bitshares" => Family::Bitshares,
+            "bitcoin" => Family::Bitcoin,
+            "tendermint" => Family::Tendermint,
+            _ => return Err("it is substrate, ethereum, bitshares, bitcoin or tendermint".to_owned()),
+        }))
+    }
 }
 
 /// What an error says, as clap and serde want it.

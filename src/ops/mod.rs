@@ -1,5 +1,6 @@
 //! What else can be done with published snapshots: cid, list, show, diff, export, mirror, serve; and what operators are told of a run.
 
+pub mod check;
 pub mod cid;
 pub mod detect;
 pub mod diff;

@@ -2,7 +2,17 @@
 
 use thiserror::Error;
 
-use crate::{catalog, disk, format::frame::FrameError, format::manifest::ManifestError, store};
+use crate::{
+    catalog, disk,
+    format::frame::FrameError,
+    format::manifest::ManifestError,
+    node::gate::{
+        Report,
+        plan::{Condition, Verdict},
+    },
+    store,
+    types::Timestamp,
+};
 
 /// Why a run did not publish to any store.
 #[derive(Debug, Error)]
@@ -31,6 +41,14 @@ pub enum Error {
         head: u64,
         /// Height of the database.
         given: u64,
+    },
+    /// The node is not fit to be published, or cannot be asked. Nothing touched it.
+    #[error("the node {} is not fit to be published: {}", report.node, unmet(report))]
+    Gate {
+        /// Each condition with its value.
+        report: Box<Report>,
+        /// What became of the head.
+        head: HeadKept,
     },
     /// zstd refused to compress a chunk, or to decode what it had compressed.
     #[error("cannot make a frame")]
@@ -64,4 +82,26 @@ pub enum Error {
     /// A thread of the run panicked.
     #[error("a worker of this run died")]
     WorkerDied,
+}
+
+/// What became of the channel's head when nothing was published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeadKept {
+    /// There is none yet.
+    None,
+    /// It was signed again.
+    Refreshed {
+        /// Its number.
+        seq: u64,
+        /// Until when it is valid.
+        expires: Timestamp,
+    },
+    /// It was left alone, for this reason.
+    Left(String),
+}
+
+/// The conditions that are not met, by name.
+fn unmet(report: &Report) -> String {
+    let unmet = |condition: &&Condition| condition.verdict != Verdict::Met;
+    report.conditions.iter().filter(unmet).map(|condition| condition.name).collect::<Vec<_>>().join(", ")
 }

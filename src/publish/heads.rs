@@ -84,18 +84,18 @@ impl Heads {
     }
 
     /// Refuses a database that is older than what the channel offers.
-    pub(super) fn check_height(&self, options: &Options) -> Result<(), Error> {
+    pub(super) fn check_height(&self, height: Option<u64>) -> Result<(), Error> {
         let head = self.newest().and_then(|head| head.snapshot.height);
-        match (head, options.height) {
+        match (head, height) {
             (Some(head), Some(given)) if given < head => Err(Error::Lower { head, given }),
             _ => Ok(()),
         }
     }
 
     /// Another state of the same block is allowed, and rarely what was meant: the call for a snapshot whose content is new.
-    pub(super) fn warn_of_same_height(&self, options: &Options) {
+    pub(super) fn warn_of_same_height(&self, options: &Options, given: Option<u64>) {
         if let Some(height) = self.newest().and_then(|head| head.snapshot.height)
-            && options.height == Some(height)
+            && given == Some(height)
         {
             let text = format!("{} has a snapshot of height {height} already, with other data or another block hash", options.channel);
             options.progress.event(Event::Warning { text });

@@ -7,6 +7,8 @@ mod assemble;
 mod buffers;
 mod encode;
 mod error;
+mod facts;
+mod gate;
 mod heads;
 pub mod ipfs;
 mod node;
@@ -24,9 +26,10 @@ use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use serde::Serialize;
 
-pub use error::Error;
+pub use error::{Error, HeadKept};
+pub use gate::{GateOnly, gate_only};
 use heads::Heads;
-pub use node::Node;
+pub use node::{Node, NodeGate};
 use snapshot::Chosen;
 use source::{ScannedSource, Source};
 use targets::{Targets, Writing};
@@ -136,8 +139,9 @@ async fn make_ready(options: &Arc<Options>) -> Result<Ready, Error> {
     };
     let targets = Arc::new(Targets::new(&options.stores, &options.unopened, writing)?);
     let heads = Heads::open(options, &state, &targets).await?;
-    // 2. and 3. The gate: no older state than the head's. The freeze: the database is at rest.
-    heads.check_height(options)?;
+    // 2. The gate: the node is fit, on the channel's chain, and no older than the head. Nothing was touched yet.
+    let facts = gate::pass(options, &state, &heads, &source).await?;
+    // 3. The freeze: the database is at rest.
     source.check_at_rest(options).await?;
     // 4. Scan, and refuse links, special files and secrets.
     let source = source.scan(options).await?;
@@ -148,7 +152,7 @@ async fn make_ready(options: &Arc<Options>) -> Result<Ready, Error> {
     let content = pipeline::publish_chunks(options, &targets, &previous, unchanged, &source.scan).await?;
     source.check_unchanged(options).await?;
     // 7. The manifest; then everything durable and read back.
-    let made = snapshot::make(options, &source, content)?;
+    let made = snapshot::make(options, &facts, &source, content)?;
     let chosen = snapshot::put(options, &targets, &previous, &heads, made).await?;
     if !options.dry_run {
         read_back::check(&targets, &chosen, &options.progress).await?;

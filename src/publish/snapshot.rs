@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
-    Error, Options, Summary, heads::Heads, pipeline::Content, plan::is_unchanged, previous::Previous, source::ScannedSource,
+    Error, Options, Summary, facts::Facts, heads::Heads, pipeline::Content, plan::is_unchanged, previous::Previous, source::ScannedSource,
     targets::Targets,
 };
 use crate::{
@@ -45,9 +45,9 @@ pub(super) struct Chosen {
 ///
 /// # Errors
 /// [`Error::Manifest`] when what was scanned breaks a rule of the format.
-pub(super) fn make(options: &Options, source: &ScannedSource, content: Content) -> Result<Made, Error> {
+pub(super) fn make(options: &Options, facts: &Facts, source: &ScannedSource, content: Content) -> Result<Made, Error> {
     let manifest =
-        Manifest::new(about(options, source)?, source.scan.dirs.clone(), content.files, content.sums).map_err(Error::Manifest)?;
+        Manifest::new(about(options, facts, source)?, source.scan.dirs.clone(), content.files, content.sums).map_err(Error::Manifest)?;
     let stored = manifest.to_stored(MANIFEST_LEVEL).map_err(Error::Manifest)?;
     if Manifest::parse_stored(&stored.bytes, stored.json_bytes).map_err(Error::Manifest)? != manifest {
         return Err(Error::Miscomputed);
@@ -56,17 +56,17 @@ pub(super) fn make(options: &Options, source: &ScannedSource, content: Content) 
     Ok(Made { manifest, stored, read_bytes, reused_bytes, skipped_bytes })
 }
 
-fn about(options: &Options, source: &ScannedSource) -> Result<About, Error> {
+fn about(options: &Options, facts: &Facts, source: &ScannedSource) -> Result<About, Error> {
     Ok(About {
         channel: options.channel.clone(),
-        height: options.height,
-        block_hash: options.block_hash.clone(),
-        genesis: source.facts.genesis.clone(),
-        finalized: None,
+        height: facts.height,
+        block_hash: facts.block_hash.clone(),
+        genesis: facts.genesis.clone(),
+        finalized: facts.finalized.clone(),
         labels: options.node.labels.clone(),
         encoder: Encoder::new(options.level).map_err(Error::Encode)?.name(),
         taken_at: options.now,
-        client: options.node.profile.client.clone().map(|name| Client { name, version: None }),
+        client: facts.client.clone().or_else(|| options.node.profile.client.clone().map(|name| Client { name, version: None })),
         engine: source.facts.engine.clone(),
         chunk_size: options.chunk_size,
         subtrees: source.scan.subtrees.clone(),
@@ -85,7 +85,7 @@ pub(super) async fn put(options: &Options, targets: &Targets, previous: &Previou
             (Chosen { newest: head.snapshot.clone(), stored: bytes, unchanged: true, made }, old.at)
         }
         _ => {
-            heads.warn_of_same_height(options);
+            heads.warn_of_same_height(options, made.manifest.about().height);
             let stored = Bytes::copy_from_slice(&made.stored.bytes);
             (Chosen { newest: made.newest(), stored, unchanged: false, made }, super::plan::StoreSet::EMPTY)
         }

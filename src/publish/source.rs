@@ -21,7 +21,8 @@ use crate::{
 /// A data directory and a channel that this run holds against every other.
 #[derive(Debug)]
 pub(super) struct Source {
-    _locks: (LockedDir, Box<dyn Lock>),
+    _dir: LockedDir,
+    channel: Box<dyn Lock>,
 }
 
 /// What is in it.
@@ -44,7 +45,13 @@ impl Source {
             let channel = state.lock_channel(&given.channel).map_err(catalog::Error::State)?;
             Ok((dir, channel))
         });
-        Ok(Self { _locks: locks.await? })
+        let (dir, channel) = locks.await?;
+        Ok(Self { _dir: dir, channel })
+    }
+
+    /// The lock of the channel.
+    pub(super) fn channel_lock(&self) -> &dyn Lock {
+        &*self.channel
     }
 
     /// Refuses a database that a process has open: a copy of it would be of no moment.

@@ -8,6 +8,7 @@ use super::successor::NoSuccessor;
 use crate::{
     catalog, disk,
     format::{list::ListError, manifest::ManifestError},
+    node::rpc::RpcError,
     sources::{Estimate, Exhausted, usd},
     types::{ChannelName, Hash, RelPath, When},
 };
@@ -121,6 +122,21 @@ pub enum Error {
         /// The engine that it is.
         found: String,
     },
+    /// A node that the user trusts knows another block at a height of the snapshot.
+    #[error("the snapshot is not of the chain that {node} knows: block {height} is {expected} in the snapshot, {found} there")]
+    OtherBlock {
+        /// The node, by its host.
+        node: String,
+        /// The height.
+        height: u64,
+        /// The hash in the snapshot.
+        expected: String,
+        /// The node's.
+        found: String,
+    },
+    /// That node cannot be asked.
+    #[error("the node that was to confirm the snapshot's block cannot be asked")]
+    CheckRpc(#[source] Box<RpcError>),
     /// Only sources that cost money are there, and nobody agreed to pay.
     #[error("only sources that cost money are there: up to {}", usd(dearest(estimates)))]
     CostNotAccepted {

@@ -5,6 +5,7 @@
 //! drop meanwhile is left for the one that its channel offers then.
 
 mod build;
+mod canonical;
 mod carry_over;
 mod cost;
 mod error;
@@ -40,12 +41,14 @@ use crate::{
     catalog::{self, OpenSnapshot, StateDir},
     disk,
     fs::Fs,
+    node::probe::Probe,
     progress::{Progress, Stop},
     sources::{Estimate, ReadFrom, Report, Settings, Sources, forms},
     store::DynReadStore,
     types::{ChannelName, Hash, Timestamp, When},
 };
 
+pub use canonical::BlockCheck;
 pub use error::Error;
 pub use expected::Expected;
 pub use successor::NoSuccessor;
@@ -84,6 +87,9 @@ async fn restore(options: &Arc<Options>, state: &StateDir, engine: &OnceCell<Arc
     // 2. Which snapshot: the pinned one of the partial restore, else the head of the channel and its manifest.
     let snapshot = until_stopped(options, snapshot::choose(options, state, &place)).await?;
     options.expected.check(snapshot.manifest.about())?;
+    // Is it of the chain that a node knows which the user trusts?
+    let block_check = until_stopped(options, canonical::check(options, snapshot.manifest.about())).await?;
+    let told = |snapshot: &Snapshot, outcome| Summary { block_check, ..told(snapshot, outcome) };
     if place.holds(&snapshot.id()) {
         place.remove_unpinned().await?;
         return Ok(told(&snapshot, Outcome::AlreadyRestored));
@@ -105,8 +111,9 @@ async fn restore(options: &Arc<Options>, state: &StateDir, engine: &OnceCell<Arc
     // 5. and 6. Plan, fetch, verify, write, journal.
     let (staging, moved, reports) = build.fetch_all(options, &snapshot, local).await.map_err(incomplete)?;
     // 7. Put it in place.
+    let block_check = until_stopped(options, canonical::check_again(options, snapshot.manifest.about(), block_check)).await?;
     finish::put_in_place(options, staging, &snapshot).await?;
-    Ok(snapshot.summary(&target, Outcome::Restored, moved, reports, started))
+    Ok(Summary { block_check, ..snapshot.summary(&target, Outcome::Restored, moved, reports, started) })
 }
 
 /// Waits for work that can be dropped at any moment without leaving anything half done, unless somebody asks to stop.
@@ -173,6 +180,8 @@ pub struct Options {
     pub engine: Settings,
     /// The pinned repository, when given for this run.
     pub pin: Option<Hash>,
+    /// A node that the user trusts, to confirm the snapshot's block.
+    pub check_rpc: Option<Arc<Probe>>,
     /// The state directory.
     pub state_dir: PathBuf,
     /// The user's home directory, which is never a target.
@@ -229,6 +238,8 @@ pub struct Summary {
     pub snapshot: Hash,
     /// Block height, if known.
     pub height: Option<u64>,
+    /// What a node said of its block; `None` when none was asked.
+    pub block_check: Option<BlockCheck>,
     /// Where it is now.
     pub target: PathBuf,
     /// What the run came to.

@@ -154,6 +154,7 @@ impl Snapshot {
             channel: self.channel().clone(),
             snapshot: self.id(),
             height: self.height(),
+            block_check: None,
             target: target.to_owned(),
             outcome,
             files: totals.files,

@@ -122,6 +122,7 @@ mod tests {
             seeds: Vec::new(),
             rehash: false,
             partial: Partial::Continue,
+            check_rpc: None,
             owner: None,
             dry_run: false,
             accept_cost: false,

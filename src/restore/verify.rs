@@ -367,6 +367,7 @@ impl Remote {
             seeds: Vec::new(),
             rehash: false,
             partial: Partial::Continue,
+            check_rpc: None,
             owner: None,
             dry_run: false,
             accept_cost: false,

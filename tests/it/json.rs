@@ -15,6 +15,7 @@ use crate::support::{
     CHANNEL, World,
     command::{Qsync, text},
     kubo::FakeKubo,
+    node::Toy,
     tree,
 };
 
@@ -155,6 +156,17 @@ fn publish(printed: &mut Printed, world: &World) {
     withdraw(printed);
     let to_node = world.publish_command(&world.path("data"), 1).args(["--to", &FakeKubo::start().rpc()]);
     assert!(printed.run("publish", to_node)["ipfs"]["root"].is_string());
+    ask_the_node(printed, world);
+}
+
+fn ask_the_node(printed: &mut Printed, world: &World) {
+    let only = |toy: Toy| world.publish_command(&world.path("data"), 1).args(["--rpc", &toy.start().url(), "--gate-only"]);
+    printed.run("publish --gate-only", only(Toy::default()));
+    let unfit = only(Toy { syncing: true, ..Toy::default() });
+    assert_eq!(printed.run("publish --gate-only", unfit)["code"], "gate-not-met");
+    let check = |toy: Toy| world.provider().args(["check", CHANNEL, "--rpc", &toy.start().url(), "--to"]).arg(world.store());
+    printed.run("check", check(Toy::default()));
+    assert_eq!(printed.run("check", check(Toy { syncing: true, ..Toy::default() }))["code"], "check-critical");
 }
 
 fn withdraw(printed: &mut Printed) {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
 
 mod agent;
+mod check;
 mod cli_config;
 mod cli_help;
 mod cli_signals;
@@ -23,13 +24,16 @@ mod kubo_rpc;
 mod layering;
 mod mirror;
 mod node_profiles;
+mod node_rpc;
 mod power_cut;
+mod publish_gate;
 mod publish_read;
 mod publish_stores;
 mod publish_unchanged;
 mod published;
 mod refusals_publish;
 mod refusals_restore;
+mod restore_check_rpc;
 mod restore_crash;
 mod restore_gone;
 mod restore_in_place;

@@ -50,6 +50,7 @@ async fn a_worker_that_panics_ends_the_run_with_an_error_and_what_was_verified_i
         seeds: Vec::new(),
         rehash: false,
         partial: Partial::Continue,
+        check_rpc: None,
         owner: None,
         dry_run: false,
         accept_cost: false,

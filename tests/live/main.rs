@@ -24,4 +24,5 @@ mod stock_tools;
 #[path = "../it/support/mod.rs"]
 #[expect(dead_code, reason = "what only the other tests need")]
 mod support;
+mod systemd_units;
 mod usage;

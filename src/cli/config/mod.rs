@@ -3,6 +3,7 @@
 //! `--config` (or `QSYNC_CONFIG`) names the one file that counts. Without it the user's file is laid over the
 //! machine's, key by key. A file in the working directory is never read: it could set trust.
 
+mod gate;
 mod layer;
 mod schema;
 
@@ -21,6 +22,7 @@ use super::{
 };
 use crate::types::ChannelName;
 
+pub(crate) use gate::Gate;
 pub(crate) use layer::Setting;
 pub(crate) use schema::nearest;
 
@@ -81,6 +83,15 @@ pub(crate) struct Channel {
     /// What its snapshots are labelled with, and must be where it is restored.
     #[serde(default, deserialize_with = "labels")]
     pub(crate) labels: BTreeMap<String, String>,
+    /// Where the node answers.
+    pub(crate) rpc: Option<String>,
+    /// File that says so, because it is a secret.
+    pub(crate) rpc_url_file: Option<PathBuf>,
+    /// File that bitcoind writes its password to.
+    pub(crate) rpc_cookie_file: Option<PathBuf>,
+    /// What the node must be to be published.
+    #[serde(default)]
+    pub(crate) gate: Gate,
     /// How long a head is valid.
     #[serde(default, deserialize_with = "from_text")]
     pub(crate) head_lifetime: Option<Span>,
@@ -134,6 +145,7 @@ impl Config {
 
     fn from_layers(layers: Vec<layer::Layer>) -> Result<Self, Failure> {
         let (settings, values) = layer::merge(&layers)?;
+        values.channels.iter().try_for_each(|(name, channel)| gate::refuse_secrets(name, channel))?;
         Ok(Self { files: layers.into_iter().map(|layer| layer.file).collect(), settings, places: Vec::new(), values })
     }
 

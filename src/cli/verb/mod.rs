@@ -1,6 +1,7 @@
 //! The verbs: one file each, with its arguments and its `run`.
 
 mod agent;
+mod check;
 mod cid;
 mod completions;
 mod config;
@@ -39,6 +40,7 @@ pub(crate) enum Verb {
     Diff(diff::DiffArgs),
     Export(export::ExportArgs),
     Cid(cid::CidArgs),
+    Check(check::CheckArgs),
     Mirror(mirror::MirrorArgs),
     Serve(serve::ServeArgs),
     #[command(subcommand)]
@@ -77,6 +79,7 @@ impl Verb {
             | Self::Show(_)
             | Self::Diff(_)
             | Self::Cid(_)
+            | Self::Check(_)
             | Self::Mirror(_)
             | Self::Serve(_)
             | Self::Key(_)
@@ -105,6 +108,7 @@ impl Verb {
             Self::Diff(args) => diff::run(args, context).await,
             Self::Export(args) => export::run(args, context).await,
             Self::Cid(args) => cid::run(args, context).await,
+            Self::Check(args) => check::run(args, context).await,
             Self::Mirror(args) => mirror::run(args, context).await,
             Self::Serve(args) => serve::run(args, context).await,
             Self::Key(verb) => key::run(verb, context),

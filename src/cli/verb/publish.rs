@@ -12,11 +12,14 @@ use crate::{
         env,
         exit::Failure,
         node_profiles, nodes,
+        output::Format,
         reports::{self, Reports},
+        rpc::{self, GateArgs, RpcArgs},
         values::{ChunkSizeArg, Span},
     },
+    node::gate::Report,
     ops::ping::PingUrl,
-    publish::{self, Options, StoreSummary, Summary},
+    publish::{self, GateOnly, NodeGate, Options, StoreSummary, Summary},
     sources::usd,
     store::{self, Create, DynWriteStore},
     types::{ChannelName, ChunkSize, RelPath},
@@ -28,6 +31,7 @@ Examples:
   qsync publish kusama/pruned /srv/node/db --to /srv/store --height 24187312 --block-hash 0x5b1e…
   qsync publish kusama/pruned /var/lib/polkadot --node polkadot-rocksdb --label pruning=256 --to /srv/store
   qsync publish kusama/pruned /srv/node/db --to /srv/store --to ipfs+http://127.0.0.1:5001
+  qsync publish kusama/pruned --rpc http://127.0.0.1:9944 --gate-only
   qsync publish kusama/pruned --dry-run        data directory and stores from the configuration
 ";
 
@@ -55,6 +59,19 @@ pub(crate) struct PublishArgs {
     /// Hash of the block at that height
     #[arg(long, value_name = "HASH", requires = "height")]
     block_hash: Option<String>,
+    #[command(flatten)]
+    rpc: RpcArgs,
+    #[command(flatten)]
+    gate: GateArgs,
+    /// How old the newest snapshot may be for its head to be signed again when the node is not fit [default: 14d]
+    #[arg(long, value_name = "TIME")]
+    refresh_max_age: Option<Span>,
+    /// Ask the node whether it is fit to be published, say what it says, and change nothing
+    #[arg(long, conflicts_with = "no_gate")]
+    gate_only: bool,
+    /// Do not ask the node although the configuration says where it answers: its database is at rest, or belongs to another
+    #[arg(long)]
+    no_gate: bool,
     /// Say what would be published, and stop
     #[arg(long)]
     dry_run: bool,
@@ -93,6 +110,9 @@ pub(crate) struct PublishArgs {
 
 /// Publishes, shows what became of each store, and tells those who watch over the schedule.
 pub(super) async fn run(args: PublishArgs, context: &Context) -> Result<(), Failure> {
+    if args.gate_only {
+        return ask_only(options(args, context).await?, context).await;
+    }
     if args.dry_run {
         return show(publish(args, context).await?, context);
     }
@@ -111,7 +131,7 @@ pub(super) async fn run(args: PublishArgs, context: &Context) -> Result<(), Fail
 
 async fn publish(args: PublishArgs, context: &Context) -> Result<Summary, Failure> {
     let options = options(args, context).await?;
-    Ok(publish::run(options).await?)
+    publish::run(options).await.map_err(|error| refused(error, context))
 }
 
 fn show(summary: Summary, context: &Context) -> Result<(), Failure> {
@@ -128,12 +148,53 @@ fn show(summary: Summary, context: &Context) -> Result<(), Failure> {
     }
 }
 
+/// Asks the node, and shows what it says.
+async fn ask_only(options: Options, context: &Context) -> Result<(), Failure> {
+    let asked = context.until_stopped(async { publish::gate_only(options).await.map_err(|error| refused(error, context)) }).await?;
+    context.finish_progress();
+    let Some(asked) = asked else {
+        return Err(
+            Failure::usage("no node to ask").hint("say where its RPC answers: --rpc URL, or rpc of the channel in the configuration")
+        );
+    };
+    show_conditions(&asked.report, context);
+    context.output.summary("publish --gate-only", &asked, |asked| gate_text(asked));
+    Ok(())
+}
+
+fn gate_text(asked: &GateOnly) -> String {
+    let lines: String = asked.report.lines().iter().map(|line| format!("  {line}\n")).collect();
+    let height = asked.height.map(|height| format!(" at height {height}")).unwrap_or_default();
+    format!("{} would be published from {}{height}\n{lines}", asked.channel, asked.node)
+}
+
+/// The failure that it is; each condition of the gate is a line of JSON too.
+fn refused(error: publish::Error, context: &Context) -> Failure {
+    context.finish_progress();
+    if let publish::Error::Gate { report, .. } = &error {
+        show_conditions(report, context);
+    }
+    error.into()
+}
+
+/// To people they are shown with the result, or the error.
+fn show_conditions(report: &Report, context: &Context) {
+    if context.output.format() == Format::Json {
+        report.conditions.iter().for_each(|condition| context.output.item("condition", condition, |_| String::new()));
+    }
+}
+
 /// The library's options: flags and variables over the configuration over the defaults.
 async fn options(args: PublishArgs, context: &Context) -> Result<Options, Failure> {
     let configured = context.config.channel(&args.channel);
     let allow_secrets = env::list(args.allow_secret.clone(), "QSYNC_ALLOW_SECRET", &[]);
     let data_dir = data_dir(&args, &configured)?;
-    let node = node_profiles::node(args.node.as_deref(), &args.label, &configured, context)?;
+    let mut node = node_profiles::node(args.node.as_deref(), &args.label, &configured, context)?;
+    if !args.no_gate {
+        let gate = rpc::gate(&args.rpc, &args.gate, &args.channel, &node.profile, &configured)?;
+        let refresh_max_age = args.refresh_max_age.or(configured.gate.refresh_max_age).unwrap_or(Span::hours(14 * 24)).0;
+        node.gate = gate.map(|gate| NodeGate { gate: Arc::new(gate), refresh_max_age });
+    }
     let chunk_size = args.chunk_size.or(configured.chunk_size).map_or(ChunkSize::DEFAULT, |size| size.0);
     let Targets { stores, unopened, ipfs, ipfs_failed } =
         targets(env::list(args.to, "QSYNC_TO", &configured.to), chunk_size, context).await?;

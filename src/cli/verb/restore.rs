@@ -18,12 +18,14 @@ use crate::{
         gateways::GatewayArgs,
         node_profiles, output,
         owner::OwnerArg,
+        rpc,
         sources::source_lines,
         stores::OpenSources,
-        values::{Pin, SnapshotRef},
+        values::{FamilyArg, Pin, SnapshotRef},
     },
+    node::probe::Probe,
     progress::Event,
-    restore::{self, Existing, Expected, Options, Outcome, Partial, Summary},
+    restore::{self, BlockCheck, Existing, Expected, Options, Outcome, Partial, Summary},
     sources::{Allowance, Settings, cap_of, usd},
     store::DynReadStore,
     store::RetryPolicy,
@@ -36,6 +38,7 @@ Examples:
   qsync restore kusama/pruned@24187312 --from https://a.example/snap --from /mnt/usb/store --to /srv/node/db
   qsync restore kusama/pruned --to /srv/node/db --replace --chown polkadot:polkadot
   qsync restore kusama/pruned --to /srv/node/db --in-place --yes
+  qsync restore kusama/pruned --to /srv/node/db --check-rpc https://node.example
   qsync restore kusama/pruned --to /srv/node/db --dry-run
   qsync restore bitshares/full --from https://a.example/snap --to /srv/witness_node_data_dir --label history=full
   qsync restore --from ipfs://bafyb4i… --gateway http://127.0.0.1:8080 --to /srv/node/db
@@ -96,6 +99,12 @@ pub(crate) struct RestoreArgs {
     /// The repository to trust: b3: and 64 hex digits [default: what this machine trusts]
     #[arg(long, value_name = "b3:ID")]
     trust: Option<Pin>,
+    /// RPC of a node that you trust: restore only if it knows the snapshot's block
+    #[arg(long, value_name = "URL")]
+    check_rpc: Option<String>,
+    /// How that node is asked [default: it is tried out]
+    #[arg(long, value_name = "FAMILY", requires = "check_rpc")]
+    check_rpc_family: Option<FamilyArg>,
     /// Memory for chunks in flight
     #[arg(long, value_name = "SIZE", default_value = "192MiB")]
     memory: ByteSize,
@@ -179,8 +188,10 @@ async fn options(args: RestoreArgs, allowance: &Allowance, context: &Context) ->
         tell_addresses(context, &sources.all, &channel).await;
     }
     let expected = Expected { labels: node_profiles::labels(&args.label, &configured.labels)?, engine: args.database_engine.clone() };
+    let check_rpc = check_rpc(&args)?;
     Ok(Options {
         expected,
+        check_rpc,
         existing: existing(&args),
         partial: partial(&args),
         sources: sources.all,
@@ -205,6 +216,13 @@ async fn options(args: RestoreArgs, allowance: &Allowance, context: &Context) ->
         stop: context.stop.clone(),
         progress: context.progress(),
     })
+}
+
+/// The node that confirms the snapshot's block.
+fn check_rpc(args: &RestoreArgs) -> Result<Option<Arc<Probe>>, Failure> {
+    let Some(text) = &args.check_rpc else { return Ok(None) };
+    let family = args.check_rpc_family.map(|family| family.0);
+    rpc::probe(rpc::url("--check-rpc", text)?, family).map(|probe| Some(Arc::new(probe)))
 }
 
 /// Which snapshot is meant.
@@ -264,6 +282,11 @@ fn text(summary: &Summary) -> String {
         summary.seconds,
         ByteSize((summary.written_bytes as f64 / summary.seconds.max(0.001)) as u64)
     );
+    text += match summary.block_check {
+        Some(BlockCheck::Same) => "its block is the one that the node of --check-rpc knows\n",
+        Some(BlockCheck::Unknown) => "unknown whether its block is right: the node of --check-rpc does not know that height\n",
+        None => "",
+    };
     if let Some(most) = summary.most_to_fetch_bytes {
         text += &format!("would fetch {} at most\n", ByteSize(most));
     }
@@ -300,6 +323,7 @@ mod tests {
             channel: "kusama/pruned".parse().unwrap(),
             snapshot: Hash::of(b"manifest"),
             height: None,
+            block_check: None,
             target: "/srv/db".into(),
             outcome: Outcome::Restored,
             files: 4,

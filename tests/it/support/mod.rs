@@ -6,6 +6,7 @@ pub(crate) mod evil;
 pub(crate) mod forge;
 pub(crate) mod gateway;
 pub(crate) mod kubo;
+pub(crate) mod node;
 pub(crate) mod server;
 pub(crate) mod tls;
 pub(crate) mod trace;

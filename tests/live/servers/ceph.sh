@@ -11,6 +11,8 @@
 #
 # QSYNC_CEPH_DISK_BYTES and QSYNC_CEPH_CACHE_BYTES: the size of the disk, of which only what is written takes room, and of its cache.
 set -euo pipefail
+# shellcheck source=ports.sh
+. "$(dirname "$0")/ports.sh"
 PATH=$PATH:/usr/sbin:/sbin
 dir=$(mktemp -d "${1:-${TMPDIR:-/var/tmp}}/qsync-ceph.XXXXXX")
 dir=$(cd "$dir" && pwd)
@@ -30,14 +32,6 @@ fail() {
     echo "ceph.sh: $*" >&2
     tail -n 20 "$dir"/log/* >&2
     exit 1
-}
-
-# Below the ports that the kernel gives to connections of its own choice.
-free_port() {
-    local port
-    while port=$((20000 + RANDOM % 10000)); do
-        (: </dev/tcp/127.0.0.1/"$port") 2>/dev/null || { echo "$port"; return; }
-    done
 }
 
 # daemon NAME PROGRAM…: starts a server that ends with this script, however that ends.

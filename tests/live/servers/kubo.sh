@@ -11,6 +11,8 @@
 # QSYNC_KUBO_AUTH=SECRET     its RPC wants this secret (basic:USER:PASSWORD or bearer:TOKEN).
 # QSYNC_KUBO_STORAGE_MAX=N   what it takes for the size of its disk, such as 10MB.
 set -euo pipefail
+# shellcheck source=ports.sh
+. "$(dirname "$0")/ports.sh"
 ipfs=${XDG_CACHE_HOME:-$HOME/.cache}/qsync-live/ipfs
 [ -x "$ipfs" ] || ipfs=ipfs
 folder=
@@ -31,14 +33,6 @@ fail() {
     echo "kubo.sh: $*" >&2
     [ ! -e "$log" ] || tail -n 20 "$log" >&2
     exit 1
-}
-
-# Below the ports that the kernel gives to connections of its own choice.
-free_port() {
-    local port
-    while port=$((20000 + RANDOM % 10000)); do
-        (: </dev/tcp/127.0.0.1/"$port") 2>/dev/null || { echo "$port"; return; }
-    done
 }
 
 # No discovery, no routing, no automatic configuration, certificates, relays or announcements, no look for newer releases, and no names to

@@ -7,6 +7,7 @@ pub(crate) mod kubo;
 pub(crate) mod moto;
 pub(crate) mod nginx;
 pub(crate) mod s3;
+pub(crate) mod systemd;
 
 use std::{
     env, fs,
