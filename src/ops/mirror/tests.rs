@@ -78,7 +78,6 @@ impl World {
             node: publish::Node::default(),
             stores: vec![Arc::new(store.clone())],
             unopened: Vec::new(),
-            node: publish::Node::default(),
             ipfs: None,
             ipfs_failed: None,
             height: None,

@@ -132,7 +132,6 @@ pub(super) fn publishing(fs: &MemoryFs, stores: Vec<DynWriteStore>) -> publish::
         node: publish::Node::default(),
         stores,
         unopened: Vec::new(),
-        node: publish::Node::default(),
         ipfs: None,
         ipfs_failed: None,
         height: None,
