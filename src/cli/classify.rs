@@ -140,6 +140,16 @@ impl Classify for restore::Error {
                 let latest = "add --latest to go on with the newest snapshot, keeping every verified chunk";
                 (Code::OtherSnapshot, vec![latest.to_owned(), "add --discard to delete it and start over".to_owned()])
             }
+            Self::OtherMode { .. } => (
+                Code::OtherMode,
+                one(
+                    "qsync list shows which other channels there are; without --label, and without labels of the channel, any mode is taken",
+                ),
+            ),
+            Self::OtherEngine { path: None, .. } => (Code::OtherEngine, one("qsync list shows which other channels there are")),
+            Self::OtherEngine { path: Some(_), found, .. } => {
+                (Code::OtherEngine, vec![format!("add --engine {found} if the node is to change to it, or restore another channel")])
+            }
             Self::OtherBlock { .. } => {
                 (Code::OtherBlock, vec!["ask another node that you trust: if it says the same, tell the publisher".to_owned()])
             }

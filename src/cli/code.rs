@@ -133,6 +133,8 @@ codes! {
     AmbiguousSnapshot = "ambiguous-snapshot" => Usage,
     /// What a CID names is no snapshot.
     NotASnapshot = "not-a-snapshot" => NotFound,
+    /// The files of a data directory do not tell what kind of node it belongs to.
+    UnknownNode = "unknown-node" => NotFound,
     /// No source has the channel.
     Absent = "absent" => NotFound,
     /// No source has an object that the snapshot needs.
@@ -189,6 +191,10 @@ codes! {
     StagingUnsafe = "staging-unsafe" => Target,
     /// The partial restore of the target is of another channel or snapshot, or is built beside it and not in place.
     OtherSnapshot = "other-snapshot" => Target,
+    /// The snapshot has another label than was asked for, or none.
+    OtherMode = "other-mode" => Target,
+    /// The snapshot is of another database engine than was asked for, or than what lies in the target.
+    OtherEngine = "other-engine" => Target,
     /// The network or the other side failed for now.
     Network = "network" => Network,
     /// A source answers with something that is not an object.
@@ -251,6 +257,10 @@ codes! {
     SourceAbsent = "source-absent" => Source,
     /// A name in the data directory is outside the path grammar.
     SourceName = "source-name" => Source,
+    /// A part of the data directory that is to be published is not there as a whole.
+    SourcePart = "source-part" => Source,
+    /// The data directory is of another chain than the channel.
+    SourceChain = "source-chain" => Source,
     /// An entry of the data directory is neither a file nor a directory.
     SourceKind = "source-kind" => Source,
     /// Two names in the data directory differ only in case.

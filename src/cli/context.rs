@@ -40,6 +40,8 @@ pub(crate) struct Context {
     /// The machine's file system.
     pub(crate) fs: Arc<dyn Fs>,
     metrics_file: Option<PathBuf>,
+    /// The configuration file that was named.
+    pub(crate) config_file: Option<PathBuf>,
     /// The global options, for another command of this program.
     pub(crate) global_words: Vec<OsString>,
     receiver: Arc<dyn Receiver>,
@@ -58,6 +60,7 @@ impl Context {
             state_dir: global.state_dir.clone().or(configured).or_else(env::default_state_dir),
             receiver: progress::receiver(global.progress, output, global.quiet),
             metrics_file: global.metrics_file.clone().or_else(|| config.metrics_file().map(Path::to_owned)),
+            config_file: global.config.clone(),
             global_words: global.to_words(),
             fs: Arc::new(RealFs),
             now: whole_second(Timestamp::now()),

@@ -212,6 +212,11 @@ impl Classify for disk::Error {
             Self::Locked { .. } => (Code::Locked, one("wait for the other run to end, or stop it and run the same command again")),
             Self::SourceAbsent { .. } => (Code::SourceAbsent, one("check the path of the data directory")),
             Self::SourceName { .. } => (Code::SourceName, one("rename it, or publish a directory without it")),
+            Self::SourcePart { .. } => (
+                Code::SourcePart,
+                one("check data directory and node profile with qsync node detect DATA_DIR: half a database is of no use to anybody"),
+            ),
+            Self::SourceChain { .. } => (Code::SourceChain, one("name the data directory or the channel that is meant")),
             Self::SourceKind { .. } => (Code::SourceKind, one("publish a directory that holds the files themselves")),
             Self::SourceTwins { .. } => (Code::SourceCaseTwins, one("rename one of them, or publish a directory without it")),
             Self::SourceChanged { .. } => (Code::SourceChanged, one("stop the node, or publish a copy that nothing writes to")),

@@ -26,6 +26,7 @@ mod reports;
 mod rpc;
 mod signals;
 mod sources;
+mod starter;
 mod stores;
 mod syslog;
 mod values;

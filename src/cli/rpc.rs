@@ -42,6 +42,13 @@ pub(crate) struct RpcArgs {
     rpc_cookie_file: Option<PathBuf>,
 }
 
+impl RpcArgs {
+    /// Whether it is said for this run, and not only in the configuration.
+    pub(crate) fn is_given(&self) -> bool {
+        self.rpc.is_some() || self.rpc_url_file.is_some()
+    }
+}
+
 /// What a node must be to be published.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct GateArgs {

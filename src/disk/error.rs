@@ -92,6 +92,24 @@ pub enum Error {
         /// The rule that is broken.
         source: InvalidRelPath,
     },
+    /// A part of the data directory that is to be published is not there as a whole.
+    #[error("{} {why}", path.display())]
+    SourcePart {
+        /// The part, where it is or should be.
+        path: PathBuf,
+        /// What is wrong with it, as what is said of it.
+        why: String,
+    },
+    /// The data directory is of another chain than the channel.
+    #[error("{} is of {found}, and the channel is of {expected}", path.display())]
+    SourceChain {
+        /// The data directory.
+        path: PathBuf,
+        /// The chain that its files tell.
+        found: String,
+        /// The chain of the channel.
+        expected: String,
+    },
     /// An entry of the data directory is neither a file nor a directory.
     #[error("{} is a {what}, and only files and directories can be published", path.display())]
     SourceKind {
@@ -267,6 +285,8 @@ impl Error {
             Self::Locked { .. } => "locked",
             Self::SourceAbsent { .. } => "source-absent",
             Self::SourceName { .. } => "source-name",
+            Self::SourcePart { .. } => "source-part",
+            Self::SourceChain { .. } => "source-chain",
             Self::SourceKind { .. } => "source-kind",
             Self::SourceTwins { .. } => "source-case-twins",
             Self::SourceChanged { .. } => "source-changed",
@@ -299,6 +319,8 @@ impl Error {
             Self::Locked { .. } => Class::Locked,
             Self::SourceAbsent { .. }
             | Self::SourceName { .. }
+            | Self::SourcePart { .. }
+            | Self::SourceChain { .. }
             | Self::SourceKind { .. }
             | Self::SourceTwins { .. }
             | Self::SourceChanged { .. }

@@ -9,6 +9,7 @@ pub mod clone;
 mod commit;
 #[cfg(test)]
 mod crash_tests;
+pub mod engine;
 mod error;
 pub mod have;
 pub mod in_place;
@@ -30,6 +31,7 @@ mod rehash;
 pub mod reuse;
 pub mod scan;
 pub mod secrets;
+pub mod select;
 pub mod space;
 pub mod staging;
 #[cfg(test)]

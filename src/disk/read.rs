@@ -175,7 +175,7 @@ mod tests {
     };
 
     fn reader(fs: &MemoryFs) -> FileReader {
-        let scan = scan(fs, Path::new("/d")).unwrap();
+        let scan = scan(fs, Path::new("/d"), &crate::disk::select::Selection::everything()).unwrap();
         FileReader::open(fs, &scan.root, &scan.files[0], chunk_size()).unwrap()
     }
 
@@ -186,7 +186,7 @@ mod tests {
         file.write_all_at(&painted(400_000, 1), 0).unwrap();
         file.sync_all().unwrap();
         before(&*file);
-        let scan = scan(&RealFs, dir.path()).unwrap();
+        let scan = scan(&RealFs, dir.path(), &crate::disk::select::Selection::everything()).unwrap();
         let reader = FileReader::open(&RealFs, &scan.root, &scan.files[0], chunk_size()).unwrap();
         (0..reader.shape().chunks()).for_each(|chunk| assert!(reader.read(chunk, &mut Vec::new()).is_ok()));
         reader.finish().unwrap();
@@ -243,7 +243,7 @@ mod tests {
     fn a_file_that_is_cut_or_removed_is_named() {
         let fs = MemoryFs::new();
         put(&fs, "/d/f", &painted(70_000, 1));
-        let scan = scan(&fs, Path::new("/d")).unwrap();
+        let scan = scan(&fs, Path::new("/d"), &crate::disk::select::Selection::everything()).unwrap();
         let reader = reader(&fs);
         fs.open(Path::new("/d/f"), Open::ReadWrite).unwrap().set_len(66_000).unwrap();
         assert!(matches!(reader.read(1, &mut Vec::new()), Err(Error::SourceChanged { what: "became shorter", .. })));

@@ -1,25 +1,30 @@
-//! The walk of a data directory that is to be published. Nothing is left out: what a node profile excludes is not decided here.
+//! The walk of a data directory that is to be published: all of it, or the parts that a node profile names.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use super::{Error, plan};
+use super::{Error, plan, select::Selection};
 use crate::{
     fs::{DirEntry, Fs, Kind, Stat},
     types::{InvalidRelPath, RelPath, reserved::is_reserved},
 };
 
-/// A data directory as it was found: every directory and file below it, each sorted by the bytes of its path.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What is published of a data directory as it was found: every directory and file, each sorted by the bytes of its path.
+#[derive(Clone, Debug)]
 pub struct Scan {
     /// The directory, with every link on the way resolved.
     pub root: PathBuf,
-    /// Every directory but the top one.
+    /// Every directory but the top one, also those that only lead to a part.
     pub dirs: Vec<RelPath>,
     /// Every file.
     pub files: Vec<ScannedFile>,
+    /// The parts that are published; `None` for all of it.
+    pub subtrees: Option<Vec<RelPath>>,
+    /// What was asked for.
+    pub selection: Arc<Selection>,
 }
 
 /// A file as it was found.
@@ -31,14 +36,20 @@ pub struct ScannedFile {
     pub stat: Stat,
 }
 
-/// Walks a data directory. It may be reached through symbolic links; below it there must be none.
+/// Walks what is selected of a data directory. That may be reached through symbolic links; in what is published there must be none.
 ///
 /// # Errors
-/// [`Error::SourceKind`], [`Error::SourceName`] or [`Error::SourceTwins`] for what a snapshot cannot hold.
-pub fn scan(fs: &dyn Fs, data_dir: &Path) -> Result<Scan, Error> {
+/// [`Error::SourceKind`], [`Error::SourceName`] or [`Error::SourceTwins`] for what a snapshot cannot hold, [`Error::SourcePart`] for a part that
+/// is not there as a whole.
+pub fn scan(fs: &dyn Fs, data_dir: &Path, selection: &Arc<Selection>) -> Result<Scan, Error> {
     let root = fs.canonicalize(data_dir).map_err(Error::io("open", data_dir))?;
-    let mut scan = Scan { dirs: Vec::new(), files: Vec::new(), root };
-    let mut pending: Vec<Option<RelPath>> = vec![None];
+    let subtrees = selection.subtrees(fs, &root)?;
+    let mut scan = Scan { dirs: Vec::new(), files: Vec::new(), root, subtrees, selection: Arc::clone(selection) };
+    let mut pending: Vec<Option<RelPath>> = match &scan.subtrees {
+        None => vec![None],
+        Some(subtrees) => subtrees.iter().cloned().map(Some).collect(),
+    };
+    scan.add_ways(fs)?;
     while let Some(dir) = pending.pop() {
         let path = scan.path_of(dir.as_ref());
         for entry in fs.read_dir(&path).map_err(Error::io("read", &path))? {
@@ -65,7 +76,7 @@ impl Scan {
     /// # Errors
     /// [`Error::SourceChanged`], or as [`scan`].
     pub fn check_unchanged(&self, fs: &dyn Fs) -> Result<(), Error> {
-        let now = scan(fs, &self.root)?;
+        let now = scan(fs, &self.root, &self.selection)?;
         refuse_difference(self.dirs.iter(), now.dirs.iter())?;
         refuse_difference(self.files.iter().map(|f| &f.path), now.files.iter().map(|f| &f.path))?;
         let changed = self.files.iter().zip(&now.files).find(|(before, after)| !same_content(&before.stat, &after.stat));
@@ -76,11 +87,35 @@ impl Scan {
         dir.map_or_else(|| self.root.clone(), |dir| self.root.join(dir))
     }
 
+    /// Adds the parts, and the directories that lead to them: nothing else in those is looked at, but what says that a restore is not finished.
+    fn add_ways(&mut self, fs: &dyn Fs) -> Result<(), Error> {
+        let mut ways: BTreeSet<Option<RelPath>> = BTreeSet::new();
+        for subtree in self.subtrees.iter().flatten() {
+            ways.extend(std::iter::successors(subtree.parent().map(Some).or(Some(None)), |way| Some(way.as_ref()?.parent())));
+            self.dirs.push(subtree.clone());
+        }
+        for way in ways {
+            let path = self.path_of(way.as_ref());
+            let entries = fs.read_dir(&path).map_err(Error::io("read", &path))?;
+            if let Some(staging) = entries.iter().find(|entry| plan::is_staging(&entry.name.to_string_lossy())) {
+                return Err(Error::SourceIncomplete { path: path.join(&staging.name) });
+            }
+            self.dirs.extend(way);
+        }
+        Ok(())
+    }
+
     /// Adds one entry; gives back a directory that is to be walked.
     fn take(&mut self, fs: &dyn Fs, dir: Option<&RelPath>, entry: &DirEntry) -> Result<Option<RelPath>, Error> {
         let full = self.path_of(dir).join(&entry.name);
         if plan::is_staging(&entry.name.to_string_lossy()) {
             return Err(Error::SourceIncomplete { path: full });
+        }
+        // A name that is not UTF-8 gets a replacement character, which the grammar refuses.
+        let name = entry.name.to_string_lossy();
+        let text = dir.map_or_else(|| name.to_string(), |dir| format!("{dir}/{name}"));
+        if self.selection.leaves_out(&text) {
+            return Ok(None);
         }
         let what = match entry.kind {
             Kind::Symlink => Some("symbolic link"),
@@ -98,9 +133,6 @@ impl Scan {
             let source = InvalidRelPath { path: entry.name.to_string_lossy().into_owned(), rule: "the name is reserved" };
             return Err(Error::SourceName { path: full, source });
         }
-        // A name that is not UTF-8 gets a replacement character, which the grammar refuses.
-        let name = entry.name.to_string_lossy();
-        let text = dir.map_or_else(|| name.to_string(), |dir| format!("{dir}/{name}"));
         let path: RelPath = text.parse().map_err(|source| Error::SourceName { path: full.clone(), source })?;
         if entry.kind == Kind::Dir {
             self.dirs.push(path.clone());
@@ -164,7 +196,7 @@ mod tests {
     }
 
     fn scanned(fs: &MemoryFs) -> Result<Scan, Error> {
-        scan(fs, Path::new("/data"))
+        scan(fs, Path::new("/data"), &Selection::everything())
     }
 
     #[test]

@@ -117,7 +117,7 @@ pub fn scan_secrets(fs: &dyn Fs, scan: &Scan, allowed: &[RelPath]) -> Result<Sec
     let mut found = SecretScan::default();
     for file in &scan.files {
         let rule = match secret_name(&file.path) {
-            None if !is_engine_file(file.path.name()) => secret_content(fs, &scan.root, &file.path, file.stat.len)?,
+            None if !scan.selection.is_opaque(&file.path) => secret_content(fs, &scan.root, &file.path, file.stat.len)?,
             rule => rule,
         };
         let Some(rule) = rule else { continue };
@@ -159,7 +159,8 @@ fn rule_for(rules: &[(&'static str, &'static str)], fits: impl Fn(&str) -> bool)
     rules.iter().find(|(known, _)| fits(known)).map(|(_, rule)| *rule)
 }
 
-fn is_engine_file(name: &str) -> bool {
+/// Whether a file of that name is a database's, as far as names tell.
+pub(super) fn is_engine_file(name: &str) -> bool {
     let numbered = |rest: &str| rest.bytes().any(|b| b.is_ascii_digit());
     ENGINE_NAMES.contains(&name)
         || ENGINE_ENDINGS.iter().any(|ending| name.ends_with(ending))
@@ -224,7 +225,7 @@ mod tests {
             put(&fs, &format!("/d/{path}"), bytes);
         }
         let allowed: Vec<RelPath> = allowed.iter().map(|path| path.parse().unwrap()).collect();
-        scan_secrets(&fs, &scan(&fs, Path::new("/d")).unwrap(), &allowed).unwrap()
+        scan_secrets(&fs, &scan(&fs, Path::new("/d"), &crate::disk::select::Selection::everything()).unwrap(), &allowed).unwrap()
     }
 
     fn is_refused(path: &str, bytes: &[u8]) -> bool {

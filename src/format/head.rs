@@ -125,8 +125,6 @@ impl Newest {
     #[must_use]
     pub fn of(snapshot: &SnapshotRef, manifest: &Manifest, ipfs: Option<Ipfs>) -> Self {
         let about = manifest.about();
-        let client =
-            |client: &Client| [Some(client.name.as_str()), client.version.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" ");
         Self {
             manifest: snapshot.manifest,
             manifest_bytes: snapshot.manifest_bytes,
@@ -138,7 +136,7 @@ impl Newest {
             bytes: manifest.totals().bytes,
             frame_bytes: manifest.totals().frame_bytes,
             engine: about.engine.as_ref().map(|engine| engine.name.clone()),
-            client: about.client.as_ref().map(client),
+            client: about.client.as_ref().map(Client::to_string),
             ipfs,
             min_qsync: None,
         }

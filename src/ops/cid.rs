@@ -11,6 +11,7 @@ use crate::{
         self,
         read::{Content, FileReader},
         scan::{self, Scan, ScannedFile},
+        select::Selection,
     },
     format::{ipfs::TreeBuilder, list::FileShape, unixfs::Dag, zeros},
     fs::Fs,
@@ -47,7 +48,7 @@ pub enum Error {
 /// # Errors
 /// [`enum@Error`]
 pub async fn name(fs: &Arc<dyn Fs>, dir: PathBuf, threads: usize, progress: &Arc<dyn Progress>) -> Result<Named, Error> {
-    let scan = Arc::new(blocking(fs, move |fs| Ok(scan::scan(fs, &dir)?)).await?);
+    let scan = Arc::new(blocking(fs, move |fs| Ok(scan::scan(fs, &dir, &Selection::everything())?)).await?);
     progress.event(Event::Phase { phase: Phase::Verify, total_bytes: Some(scan.bytes()) });
     let mut tree = TreeBuilder::new(&scan.dirs);
     for file in &scan.files {

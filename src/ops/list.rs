@@ -28,6 +28,10 @@ pub struct ListedSnapshot {
     pub bytes: u64,
     /// Length of all frames, bytes; known of the newest only.
     pub frame_bytes: Option<u64>,
+    /// Node software and its version, if known; of the newest only.
+    pub client: Option<String>,
+    /// Database engine, if known; of the newest only.
+    pub engine: Option<String>,
     /// When it may go away: the head's expiry, or until when an older snapshot is kept.
     pub until: Timestamp,
     /// The sources whose head names it.
@@ -98,6 +102,8 @@ fn snapshots(channel: &OpenChannel) -> Vec<ListedSnapshot> {
         taken_at: head.snapshot.taken_at,
         bytes: head.snapshot.bytes,
         frame_bytes: Some(head.snapshot.frame_bytes),
+        client: head.snapshot.client.clone(),
+        engine: head.snapshot.engine.clone(),
         until: head.expires,
         sources: sources.clone(),
         ipfs: head.snapshot.ipfs.as_ref().map(|ipfs| ipfs.root.clone()),
@@ -110,6 +116,8 @@ fn snapshots(channel: &OpenChannel) -> Vec<ListedSnapshot> {
         taken_at: older.taken_at,
         bytes: older.bytes,
         frame_bytes: None,
+        client: None,
+        engine: None,
         until: older.until,
         sources: sources.clone(),
         ipfs: older.ipfs.as_ref().map(|ipfs| ipfs.root.clone()),

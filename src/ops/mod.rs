@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod cid;
+pub mod detect;
 pub mod diff;
 pub mod doctor;
 pub mod export;

@@ -1,6 +1,6 @@
 //! `qsync show`: one snapshot in full.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Serialize;
 use thiserror::Error;
@@ -36,6 +36,10 @@ pub struct Shown {
     pub client: Option<String>,
     /// Database engine, if known.
     pub engine: Option<String>,
+    /// The version of its files, if known.
+    pub engine_format: Option<String>,
+    /// What its publisher says of it: network, mode, pruning …
+    pub labels: BTreeMap<String, String>,
     /// Distance between the cuts of a file, bytes.
     pub chunk_bytes: u64,
     /// Number of files.
@@ -94,10 +98,6 @@ pub enum Error {
 #[must_use]
 pub fn show(snapshot: &OpenSnapshot) -> Shown {
     let (about, totals) = (snapshot.manifest.about(), snapshot.manifest.totals());
-    let client = about.client.as_ref().map(|client| match &client.version {
-        Some(version) => format!("{} {version}", client.name),
-        None => client.name.clone(),
-    });
     Shown {
         channel: about.channel.clone(),
         snapshot: snapshot.id(),
@@ -105,8 +105,10 @@ pub fn show(snapshot: &OpenSnapshot) -> Shown {
         block_hash: about.block_hash.clone(),
         genesis: about.genesis.clone(),
         taken_at: about.taken_at,
-        client,
+        client: about.client.as_ref().map(ToString::to_string),
         engine: about.engine.as_ref().map(|engine| engine.name.clone()),
+        engine_format: about.engine.as_ref().and_then(|engine| engine.format.clone()),
+        labels: about.labels.clone(),
         chunk_bytes: u64::from(about.chunk_size.bytes()),
         files: totals.files,
         bytes: totals.bytes,

@@ -32,10 +32,22 @@ impl Globs {
         &self.texts
     }
 
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.texts.is_empty()
+    }
+
+    /// Whether the path itself matches. For who walks down from the top and never goes below what matches; any name will do.
+    #[must_use]
+    pub fn matches_entry(&self, path: &str) -> bool {
+        !self.texts.is_empty() && self.set.is_match(path)
+    }
+
     /// Whether the path, or a directory that it lies in, matches.
     #[must_use]
     pub fn matches(&self, path: &RelPath) -> bool {
-        self.set.is_match(path.as_path()) || path.parent().is_some_and(|above| self.matches(&above))
+        !self.texts.is_empty() && (self.set.is_match(path.as_path()) || path.parent().is_some_and(|above| self.matches(&above)))
     }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::Deserialize;
 
-use super::{Chain, Detect, Family, Globs, NodeProfile, ProfileError, Rpc, StopProof};
+use super::{Chain, Detect, Family, Globs, Need, NodeProfile, ProfileError, Rpc, StopProof};
 use crate::types::RelPath;
 
 #[derive(Deserialize)]
@@ -17,13 +17,19 @@ struct Profile {
     #[serde(default)]
     publish: Vec<String>,
     #[serde(default)]
+    optional: Vec<String>,
+    #[serde(default)]
+    needs: Vec<Need>,
+    #[serde(default)]
     never: Vec<String>,
     #[serde(default)]
     immutable: Vec<String>,
     #[serde(default)]
     opaque: Vec<String>,
     #[serde(default)]
-    memory_mapped: bool,
+    memory_mapped: Vec<String>,
+    format_file: Option<RelPath>,
+    freezer: Option<RelPath>,
     #[serde(default)]
     chains: BTreeMap<String, Chain>,
     #[serde(default)]
@@ -64,16 +70,27 @@ pub(super) fn parse(text: &str) -> Result<NodeProfile, ProfileError> {
         let why = "a name is of a-z, 0-9 and -, and begins with a letter".to_owned();
         return Err(ProfileError::Value { key: "name", value: wire.name, why });
     }
+    check_publish(&wire.publish, &wire.optional)?;
+    let others: Vec<String> =
+        wire.needs.iter().map(|need| need.path.clone()).chain(wire.detect.all.clone()).chain(wire.detect.none.clone()).collect();
+    for path in &others {
+        check_path("needs or detect", path)?;
+    }
+    Globs::new(others).map_err(bad_glob("needs or detect"))?;
     Ok(NodeProfile {
         name: wire.name,
         title: wire.title,
         client: wire.client,
         engine: wire.engine,
-        publish: Globs::new(wire.publish).map_err(bad_glob("publish"))?.texts().to_vec(),
+        publish: wire.publish,
+        optional: wire.optional,
+        needs: wire.needs,
         never: Globs::new(wire.never).map_err(bad_glob("never"))?,
         immutable: Globs::new(wire.immutable).map_err(bad_glob("immutable"))?,
         opaque: Globs::new(wire.opaque).map_err(bad_glob("opaque"))?,
-        memory_mapped: wire.memory_mapped,
+        memory_mapped: Globs::new(wire.memory_mapped).map_err(bad_glob("memory_mapped"))?,
+        format_file: wire.format_file,
+        freezer: wire.freezer,
         chains: wire.chains,
         detect: wire.detect,
         rpc: wire.rpc.map(rpc).transpose()?,
@@ -84,6 +101,32 @@ pub(super) fn parse(text: &str) -> Result<NodeProfile, ProfileError> {
 
 fn is_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_lowercase()) && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+/// What is published are directories by globs of single names, so that a walk that goes only there finds them.
+fn check_publish(publish: &[String], optional: &[String]) -> Result<(), ProfileError> {
+    for part in publish {
+        check_path("publish", part)?;
+    }
+    Globs::new(publish.iter().map(|part| part.replace(super::CHAIN, "*")).collect()).map_err(bad_glob("publish"))?;
+    match optional.iter().find(|part| !publish.contains(part)) {
+        Some(part) => Err(refused("optional", part, "it is not one of publish")),
+        None => Ok(()),
+    }
+}
+
+fn check_path(key: &'static str, path: &str) -> Result<(), ProfileError> {
+    let why = |name: &str| match name {
+        "" => Some("it has an empty name (a leading, trailing or doubled slash)"),
+        "." | ".." => Some("it has the name . or .."),
+        "**" => Some("** is not taken here, only * within one name"),
+        _ => None,
+    };
+    path.split('/').find_map(why).map_or(Ok(()), |why| Err(refused(key, path, why)))
+}
+
+fn refused(key: &'static str, value: &str, why: &str) -> ProfileError {
+    ProfileError::Value { key, value: value.to_owned(), why: why.to_owned() }
 }
 
 fn bad_glob(key: &'static str) -> impl Fn((String, String)) -> ProfileError {
@@ -123,6 +166,10 @@ mod tests {
         assert!(message("never = ['b[']").starts_with("never of the node profile is \"b[\""));
         let rpc = "[rpc]\nfamily = 'bitcoin'\nurl = 'http://127.0.0.1:1'\nmin_peers = 1\nmax_head_age = '1h'\nblock_time = 'soon'";
         assert!(message(rpc).starts_with("rpc.block_time of the node profile is \"soon\""));
+        for bad in ["/db", "db/", "../db", "db/**", "a//b"] {
+            assert!(message(&format!("publish = ['{bad}']")).starts_with("publish of the node profile"), "{bad}");
+        }
+        assert!(message("publish = ['a']\noptional = ['b']").contains("not one of publish"));
         assert!(message("[stop]\nnewer = ['../x']").contains("../x"));
         assert!(parse("name = 'A b'\ntitle = ''").unwrap_err().to_string().starts_with("name of the node profile"));
     }

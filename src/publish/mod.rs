@@ -39,6 +39,7 @@ use targets::{Targets, Writing};
 
 use crate::{
     catalog::{self, StateDir},
+    disk::select::Selection,
     format::{
         head::{Head, Ipfs},
         index::OnIpfs,
@@ -169,7 +170,7 @@ async fn make_ready(options: &Arc<Options>, node: &Freezer) -> Result<Ready, Err
     let content = pipeline::publish_chunks(options, &targets, &previous, unchanged, &source.scan).await?;
     source.check_unchanged(options).await?;
     // 7. The manifest; then everything durable and read back.
-    let made = snapshot::make(options, &facts, &source.scan, content)?;
+    let made = snapshot::make(options, &facts, &source, content)?;
     let chosen = snapshot::put(options, &targets, &previous, &heads, made).await?;
     if !options.dry_run {
         read_back::check(&targets, &chosen, &options.progress).await?;
@@ -227,6 +228,13 @@ pub struct Options {
     pub stop: Stop,
     /// Where events go.
     pub progress: Arc<dyn Progress>,
+}
+
+impl Options {
+    /// What of the data directory is published.
+    fn selection(&self) -> Arc<Selection> {
+        Arc::new(Selection::of(&self.node.profile, self.channel.chain()))
+    }
 }
 
 /// What a run did. Field names are a promise (docs/scripting.md).

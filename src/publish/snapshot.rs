@@ -9,12 +9,11 @@ use super::{
     targets::Targets,
 };
 use crate::{
-    disk::scan::Scan,
     format::{
         frame::Encoder,
         head::{Newest, SnapshotRef},
         key,
-        manifest::{About, Manifest, StoredManifest},
+        manifest::{About, Client, Manifest, StoredManifest},
     },
     types::Hash,
 };
@@ -46,8 +45,9 @@ pub(super) struct Chosen {
 ///
 /// # Errors
 /// [`Error::Manifest`] when what was scanned breaks a rule of the format.
-pub(super) fn make(options: &Options, facts: &Facts, scan: &Scan, content: Content) -> Result<Made, Error> {
-    let manifest = Manifest::new(about(options, facts)?, scan.dirs.clone(), content.files, content.sums).map_err(Error::Manifest)?;
+pub(super) fn make(options: &Options, facts: &Facts, source: &ScannedSource, content: Content) -> Result<Made, Error> {
+    let manifest =
+        Manifest::new(about(options, facts, source)?, source.scan.dirs.clone(), content.files, content.sums).map_err(Error::Manifest)?;
     let stored = manifest.to_stored(MANIFEST_LEVEL).map_err(Error::Manifest)?;
     if Manifest::parse_stored(&stored.bytes, stored.json_bytes).map_err(Error::Manifest)? != manifest {
         return Err(Error::Miscomputed);
@@ -56,7 +56,7 @@ pub(super) fn make(options: &Options, facts: &Facts, scan: &Scan, content: Conte
     Ok(Made { manifest, stored, read_bytes, reused_bytes, skipped_bytes })
 }
 
-fn about(options: &Options, facts: &Facts) -> Result<About, Error> {
+fn about(options: &Options, facts: &Facts, source: &ScannedSource) -> Result<About, Error> {
     Ok(About {
         channel: options.channel.clone(),
         height: facts.height,
@@ -66,10 +66,10 @@ fn about(options: &Options, facts: &Facts) -> Result<About, Error> {
         labels: options.node.labels.clone(),
         encoder: Encoder::new(options.level).map_err(Error::Encode)?.name(),
         taken_at: options.now,
-        client: facts.client.clone(),
-        engine: None,
+        client: facts.client.clone().or_else(|| options.node.profile.client.clone().map(|name| Client { name, version: None })),
+        engine: source.facts.engine.clone(),
         chunk_size: options.chunk_size,
-        subtrees: None,
+        subtrees: source.scan.subtrees.clone(),
     })
 }
 

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     catalog::{self, StateDir},
     disk::{
+        engine::{self, Facts},
         in_use::{self, Unseen},
         lock::LockedDir,
         scan::{self, Scan, ScannedFile},
@@ -32,6 +33,8 @@ pub(super) struct ScannedSource {
     pub(super) scan: Arc<Scan>,
     /// The same files as the next run knows them again.
     pub(super) known: Arc<Scan>,
+    /// What its files tell of engine and chain.
+    pub(super) facts: Facts,
     /// Files that look like secrets and that the operator allowed.
     pub(super) allowed: Vec<RelPath>,
     _source: Arc<Source>,
@@ -66,14 +69,18 @@ impl Source {
     pub(super) async fn scan(self: Arc<Self>, options: &Arc<Options>, frozen: Frozen) -> Result<ScannedSource, Error> {
         options.progress.event(Event::Phase { phase: Phase::Scan, total_bytes: None });
         let given = Arc::clone(options);
-        let (scan, known, allowed) = blocking(move || {
-            let scan = scan::scan(&*given.fs, &frozen.dir)?;
+        let (scan, known, facts, allowed) = blocking(move || {
+            let selection = given.selection();
+            let scan = scan::scan(&*given.fs, &frozen.dir, &selection)?;
+            let facts = engine::facts(&*given.fs, &scan.root, &given.node.profile)?;
+            facts.check_chain(&scan.root, &given.node.profile, given.channel.chain())?;
             let found = secrets::scan_secrets(&*given.fs, &scan, &given.allow_secrets)?;
             let known = known(&scan, &frozen.known_by, given.fs.canonicalize(&given.data_dir).unwrap_or_else(|_| given.data_dir.clone()));
-            Ok((Arc::new(scan), known, found.into_allowed()?))
+            Ok((Arc::new(scan), known, facts, found.into_allowed()?))
         })
         .await?;
-        Ok(ScannedSource { known: known.map_or_else(|| Arc::clone(&scan), Arc::new), scan, allowed, _source: self })
+        let known = known.map_or_else(|| Arc::clone(&scan), Arc::new);
+        Ok(ScannedSource { scan, known, facts, allowed, _source: self })
     }
 }
 
@@ -93,7 +100,7 @@ fn known(scan: &Scan, by: &KnownBy, data_dir: PathBuf) -> Option<Scan> {
         return None;
     }
     let files = scan.files.iter().map(|file| ScannedFile { path: file.path.clone(), stat: seen(file) }).collect();
-    Some(Scan { root: data_dir, dirs: scan.dirs.clone(), files })
+    Some(Scan { root: data_dir, files, ..scan.clone() })
 }
 
 impl ScannedSource {

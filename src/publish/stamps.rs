@@ -112,7 +112,7 @@ mod tests {
     fn stamps(fs: &MemoryFs) -> Stamps {
         fs.create_dir_all(Path::new("/data/db"), 0o755).unwrap();
         fs.write_durable(Path::new("/data/db/1"), b"one", 0o644).unwrap();
-        let scan = scan(fs, Path::new(DATA)).unwrap();
+        let scan = scan(fs, Path::new(DATA), &crate::disk::select::Selection::everything()).unwrap();
         Stamps::of(&channel(), &scan, Hash::of(b"snapshot"), "2026-11-20T03:00:12Z".parse().unwrap())
     }
 

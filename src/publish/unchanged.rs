@@ -38,9 +38,9 @@ pub(super) struct KeptFile {
 pub(super) async fn find(options: &Arc<Options>, targets: &Targets, previous: &Previous, scan: &Arc<Scan>) -> Result<Unchanged, Error> {
     let mut unchanged = Unchanged::new();
     let Some(stamps) = load(options, scan).await? else { return Ok(unchanged) };
-    let mapped = mapped_folders(&scan.files);
+    let (mapped, by_profile) = (mapped_folders(&scan.files), &options.node.profile.memory_mapped);
     for (position, file) in scan.files.iter().enumerate().filter(|(_, file)| file.stat.len > 0) {
-        let engine = if mapped.contains(folder(&file.path)) { Engine::Mapped } else { Engine::Other };
+        let engine = if mapped.contains(folder(&file.path)) || by_profile.matches(&file.path) { Engine::Mapped } else { Engine::Other };
         let Some((entry, held_by)) = published(options, previous, &stamps, file) else { continue };
         let plan = plan_file(&stamp(&file.stat), stamps.seen(&file.path).as_ref(), engine, held_by, targets.alive());
         tracing::debug!(path = %file.path, ?plan, "plan of a file");

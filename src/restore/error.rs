@@ -102,6 +102,26 @@ pub enum Error {
         /// What was asked for.
         asked: When,
     },
+    /// The snapshot is of another mode than was asked for.
+    #[error("the snapshot has {}, and {key}={expected} was asked for", label_text(key, found.as_deref()))]
+    OtherMode {
+        /// The label.
+        key: String,
+        /// What it should be.
+        expected: String,
+        /// What it is.
+        found: Option<String>,
+    },
+    /// The snapshot is of another engine than was asked for, or than the database that it would replace.
+    #[error("the snapshot is of {found}, and {} {expected}", engine_text(path.as_deref()))]
+    OtherEngine {
+        /// The target whose database is of another; `None` where the user said which it should be.
+        path: Option<PathBuf>,
+        /// The engine that it should be.
+        expected: String,
+        /// The engine that it is.
+        found: String,
+    },
     /// A node that the user trusts knows another block at a height of the snapshot.
     #[error("the snapshot is not of the chain that {node} knows: block {height} is {expected} in the snapshot, {found} there")]
     OtherBlock {
@@ -141,6 +161,14 @@ impl Error {
 
 fn dearest(estimates: &[Estimate]) -> u64 {
     estimates.iter().map(|estimate| estimate.internet_micro_usd).max().unwrap_or(0)
+}
+
+fn label_text(key: &str, found: Option<&str>) -> String {
+    found.map_or_else(|| format!("no label {key}"), |found| format!("{key}={found}"))
+}
+
+fn engine_text(path: Option<&std::path::Path>) -> String {
+    path.map_or_else(|| "the node takes".to_owned(), |path| format!("the database in {} is of", path.display()))
 }
 
 fn height_text(height: Option<u64>) -> String {

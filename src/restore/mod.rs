@@ -9,6 +9,7 @@ mod canonical;
 mod carry_over;
 mod cost;
 mod error;
+mod expected;
 mod finish;
 mod found;
 mod in_place;
@@ -49,6 +50,7 @@ use crate::{
 
 pub use canonical::BlockCheck;
 pub use error::Error;
+pub use expected::Expected;
 pub use successor::NoSuccessor;
 
 /// Restores one snapshot into `options.target`. See `docs/architecture.md` for the order of durable steps.
@@ -77,12 +79,14 @@ async fn restore(options: &Arc<Options>, state: &StateDir, engine: &OnceCell<Arc
         place = Place::find(options).await?;
     }
     if let Some(snapshot) = place.take_restored(options) {
+        options.expected.check(snapshot.manifest.about())?;
         place.remove_unpinned().await?;
         return Ok(told(&snapshot, Outcome::AlreadyRestored));
     }
     let local = Arc::new(Local::find(options, &target).await?);
     // 2. Which snapshot: the pinned one of the partial restore, else the head of the channel and its manifest.
     let snapshot = until_stopped(options, snapshot::choose(options, state, &place)).await?;
+    options.expected.check(snapshot.manifest.about())?;
     // Is it of the chain that a node knows which the user trusts?
     let block_check = until_stopped(options, canonical::check(options, snapshot.manifest.about())).await?;
     let told = |snapshot: &Snapshot, outcome| Summary { block_check, ..told(snapshot, outcome) };
@@ -90,7 +94,8 @@ async fn restore(options: &Arc<Options>, state: &StateDir, engine: &OnceCell<Arc
         place.remove_unpinned().await?;
         return Ok(told(&snapshot, Outcome::AlreadyRestored));
     }
-    // 3. Refuse before the first data byte: target not empty or in use, no space.
+    // 3. Refuse before the first data byte: target not empty, in use or of another engine, no space.
+    expected::check_target(options, &target, &snapshot).await?;
     place.check(options, &snapshot, &local).await?;
     let kept = place.kept(&snapshot).await?;
     let costs = until_stopped(options, cost::estimates(options, &snapshot, &local, kept.as_ref())).await?;
@@ -143,6 +148,8 @@ pub struct Options {
     pub channel: ChannelName,
     /// The snapshot, if the user named one.
     pub when: Option<When>,
+    /// What it must be.
+    pub expected: Expected,
     /// The snapshot itself, where it was named by its CID: then nothing is asked of its channel.
     pub by_cid: Option<Arc<OpenSnapshot>>,
     /// Where it can be read.

@@ -112,6 +112,7 @@ mod tests {
 
     fn options() -> Options {
         Options {
+            expected: crate::restore::Expected::default(),
             channel: "demo/generic".parse().unwrap(),
             when: None,
             by_cid: None,

@@ -357,6 +357,7 @@ impl Remote {
     /// What a restore to the same place would be told.
     fn options(&self, options: &Options, target: &Path, channel: ChannelName, when: Option<When>) -> super::Options {
         super::Options {
+            expected: super::Expected::default(),
             channel,
             when,
             by_cid: None,

@@ -126,6 +126,8 @@ fn print_everything(printed: &mut Printed) {
     tree::make_awkward(&world.path("data"));
     let init = printed.run("init", world.provider().args(["init", "--to"]).arg(world.store()));
     let pin = format!("b3:{}", init["repo"].as_str().unwrap());
+    let other = World::new();
+    printed.run("init", other.provider().args(["init", "--profile", "geth", CHANNEL, "/srv/geth", "--to"]).arg(other.store()));
     printed.run("key generate", world.provider().args(["key", "generate"]));
     publish(printed, &world);
     read(printed, &world, &pin);
@@ -134,6 +136,15 @@ fn print_everything(printed: &mut Printed) {
     verify(printed, &world);
     configure(printed, &world);
     trust(printed, &world, &pin);
+    nodes(printed, &world);
+}
+
+fn nodes(printed: &mut Printed, world: &World) {
+    let ask = |words: &[&str]| world.provider().arg("node").args(words);
+    printed.run("node list", ask(&["list"]));
+    printed.run("node show", ask(&["show", "geth"]));
+    printed.run("node detect", ask(&["detect", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/nodes/geth")]));
+    assert_eq!(printed.run("node detect", ask(&["detect"]).arg(world.path("data")))["code"], "unknown-node");
 }
 
 fn publish(printed: &mut Printed, world: &World) {

@@ -24,6 +24,7 @@ mod kill;
 mod kubo_rpc;
 mod layering;
 mod mirror;
+mod node_profiles;
 mod node_rpc;
 mod power_cut;
 mod publish_gate;

@@ -40,6 +40,7 @@ async fn a_worker_that_panics_ends_the_run_with_an_error_and_what_was_verified_i
     let source: StoreUrl = world.store().to_str().unwrap().parse().unwrap();
     let inner = source.open_read(Arc::new(RealFs)).await.unwrap();
     let options = Options {
+        expected: qsync::restore::Expected::default(),
         channel: crate::support::CHANNEL.parse().unwrap(),
         when: None,
         by_cid: None,

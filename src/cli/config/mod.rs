@@ -212,6 +212,13 @@ impl Config {
     }
 }
 
+/// The file that counts most of those that are read unless another is named: root's is the machine's.
+pub(crate) fn own_file() -> PathBuf {
+    let files = default_files();
+    let is_root = rustix::process::geteuid().is_root();
+    files.into_iter().nth(usize::from(!is_root)).unwrap_or_else(|| PathBuf::from("/etc/qsync/config.toml"))
+}
+
 /// The machine's file, then the user's.
 fn default_files() -> Vec<PathBuf> {
     let user = super::env::directory("XDG_CONFIG_HOME", ".config").map(|home| home.join("qsync/config.toml"));

@@ -56,7 +56,7 @@ pub(super) async fn run(args: ListArgs, context: &Context) -> Result<(), Failure
 
 fn table(rows: &[ListedSnapshot], now: Timestamp) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["CHANNEL", "SNAPSHOT", "HEIGHT", "AGE", "SIZE", "STORED", "SOURCES"]);
+    table.load_style(presets::NOTHING).set_header(["CHANNEL", "SNAPSHOT", "HEIGHT", "AGE", "SIZE", "STORED", "ENGINE", "SOURCES"]);
     for row in rows {
         table.add_row([
             row.channel.to_string(),
@@ -65,6 +65,7 @@ fn table(rows: &[ListedSnapshot], now: Timestamp) -> Table {
             age(row.taken_at, now),
             ByteSize(row.bytes).to_string(),
             row.frame_bytes.map_or_else(|| "-".to_owned(), |bytes| ByteSize(bytes).to_string()),
+            row.engine.clone().unwrap_or_else(|| "-".to_owned()),
             row.sources.iter().cloned().chain(row.ipfs.iter().map(|root| format!("ipfs://{root}"))).collect::<Vec<_>>().join(" "),
         ]);
     }
@@ -101,6 +102,8 @@ mod tests {
             taken_at: taken_at.parse().unwrap(),
             bytes: 5 << 30,
             frame_bytes: latest.then_some(2 << 30),
+            client: None,
+            engine: latest.then(|| "rocksdb".into()),
             until: now,
             sources: vec!["cdn".into(), "raw".into()],
             ipfs: latest.then(|| "bafyb4i".into()),
@@ -108,9 +111,9 @@ mod tests {
         let rows = [row(true, Some(24_187_312), "2026-11-20T03:00:12Z"), row(false, None, "2026-11-18T03:00:12Z")];
         let text: String = table(&rows, now).to_string().lines().map(|line| format!("{}\n", line.trim())).collect();
         insta::assert_snapshot!(text, @r"
-        CHANNEL        SNAPSHOT          HEIGHT     AGE     SIZE   STORED  SOURCES
-        kusama/pruned  0d197521d9a4 *  24187312  8h 59m  5.0 GiB  2.0 GiB  cdn raw ipfs://bafyb4i
-        kusama/pruned  0d197521d9a4           -   2d 8h  5.0 GiB        -  cdn raw
+        CHANNEL        SNAPSHOT          HEIGHT     AGE     SIZE   STORED  ENGINE   SOURCES
+        kusama/pruned  0d197521d9a4 *  24187312  8h 59m  5.0 GiB  2.0 GiB  rocksdb  cdn raw ipfs://bafyb4i
+        kusama/pruned  0d197521d9a4           -   2d 8h  5.0 GiB        -  -        cdn raw
         ");
     }
 }

@@ -14,6 +14,7 @@ mod key;
 mod list;
 mod man;
 mod mirror;
+mod node;
 mod publish;
 mod restore;
 mod root;
@@ -53,6 +54,8 @@ pub(crate) enum Verb {
     #[command(subcommand)]
     Trust(trust::TrustVerb),
     #[command(subcommand)]
+    Node(node::NodeVerb),
+    #[command(subcommand)]
     Config(config::ConfigVerb),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -91,6 +94,7 @@ impl Verb {
             | Self::Root(_)
             | Self::Head(_)
             | Self::Trust(_)
+            | Self::Node(_)
             | Self::Config(_)
             | Self::Agent(_)
             | Self::Doctor(_) => false,
@@ -120,6 +124,7 @@ impl Verb {
             Self::Root(root::RootVerb::Show(args)) => root::run(args, context).await,
             Self::Head(verb) => head::run(verb, context).await,
             Self::Trust(verb) => trust::run(verb, context),
+            Self::Node(verb) => node::run(verb, context).await,
             Self::Config(verb) => config::run(verb, context),
             Self::Completions(args) => completions::run(&args),
             Self::Man(args) => man::run(&args),

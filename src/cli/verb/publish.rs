@@ -18,7 +18,7 @@ use crate::{
         rpc::{self, GateArgs, RpcArgs},
         values::{ChunkSizeArg, Span},
     },
-    node::gate::Report,
+    node::{freeze::Method, gate::Report},
     ops::ping::PingUrl,
     publish::{self, FreezeSummary, GateOnly, NodeGate, Options, StoreSummary, Summary},
     sources::usd,
@@ -194,13 +194,15 @@ async fn options(args: PublishArgs, context: &Context) -> Result<Options, Failur
     let allow_secrets = env::list(args.allow_secret.clone(), "QSYNC_ALLOW_SECRET", &[]);
     let data_dir = data_dir(&args, &configured)?;
     let mut node = node_profiles::node(args.node.as_deref(), &args.label, &configured, context)?;
-    if !args.no_gate {
+    let answers_at = rpc::address(&args.rpc, &configured)?;
+    node.freeze = freeze::settings(args.freeze, &args.channel, &configured, answers_at, context)?;
+    // A node that was stopped by hand cannot be asked; what the configuration says of its RPC is for other methods and for `check`.
+    let can_be_asked = node.freeze.method != Method::Stopped || args.gate_only || args.rpc.is_given();
+    if can_be_asked && !args.no_gate {
         let gate = rpc::gate(&args.rpc, &args.gate, &args.channel, &node.profile, &configured)?;
         let refresh_max_age = args.refresh_max_age.or(configured.gate.refresh_max_age).unwrap_or(Span::hours(14 * 24)).0;
         node.gate = gate.map(|gate| NodeGate { gate: Arc::new(gate), refresh_max_age });
     }
-    let answers_at = rpc::address(&args.rpc, &configured)?;
-    node.freeze = freeze::settings(args.freeze, &args.channel, &configured, answers_at, context)?;
     let chunk_size = args.chunk_size.or(configured.chunk_size).map_or(ChunkSize::DEFAULT, |size| size.0);
     let Targets { stores, unopened, ipfs, ipfs_failed } =
         targets(env::list(args.to, "QSYNC_TO", &configured.to), chunk_size, context).await?;

@@ -16,7 +16,7 @@ use crate::{
         exit::Failure,
         first_contact::introduced,
         gateways::GatewayArgs,
-        output,
+        node_profiles, output,
         owner::OwnerArg,
         rpc,
         sources::source_lines,
@@ -25,7 +25,7 @@ use crate::{
     },
     node::probe::Probe,
     progress::Event,
-    restore::{self, BlockCheck, Existing, Options, Outcome, Partial, Summary},
+    restore::{self, BlockCheck, Existing, Expected, Options, Outcome, Partial, Summary},
     sources::{Allowance, Settings, cap_of, usd},
     store::DynReadStore,
     store::RetryPolicy,
@@ -40,6 +40,7 @@ Examples:
   qsync restore kusama/pruned --to /srv/node/db --in-place --yes
   qsync restore kusama/pruned --to /srv/node/db --check-rpc https://node.example
   qsync restore kusama/pruned --to /srv/node/db --dry-run
+  qsync restore bitshares/full --from https://a.example/snap --to /srv/witness_node_data_dir --label history=full
   qsync restore --from ipfs://bafyb4i… --gateway http://127.0.0.1:8080 --to /srv/node/db
 ";
 
@@ -58,6 +59,12 @@ pub(crate) struct RestoreArgs {
     /// Directory that the database goes to
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
+    /// Refuse a snapshot without this label, for example mode=archive; repeat for several [default: labels of the channel]
+    #[arg(long, value_name = "KEY=VALUE")]
+    label: Vec<String>,
+    /// The database engine that the node takes, for example paritydb: refuse a snapshot of another, and take it in place of one of another
+    #[arg(long = "engine", value_name = "NAME", id = "database-engine")]
+    database_engine: Option<String>,
     /// Put the new database in place of the one that is there, when it is complete, and delete the old one; what it shares with it is not fetched
     #[arg(long)]
     replace: bool,
@@ -180,8 +187,10 @@ async fn options(args: RestoreArgs, allowance: &Allowance, context: &Context) ->
     if by_cid.is_none() {
         tell_addresses(context, &sources.all, &channel).await;
     }
+    let expected = Expected { labels: node_profiles::labels(&args.label, &configured.labels)?, engine: args.database_engine.clone() };
     let check_rpc = check_rpc(&args)?;
     Ok(Options {
+        expected,
         check_rpc,
         existing: existing(&args),
         partial: partial(&args),

@@ -101,6 +101,8 @@ fn cids(shown: &Shown) -> String {
 
 fn text(shown: &Shown) -> String {
     let unknown = || "unknown".to_owned();
+    let labels: Vec<String> = shown.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let labels = if labels.is_empty() { String::new() } else { format!("labels     {}\n", labels.join(" ")) };
     let ipfs = shown.ipfs.as_ref().map(|ipfs| format!("ipfs       ipfs://{}\n", ipfs.root)).unwrap_or_default();
     format!(
         "channel    {}\nsnapshot   b3:{}\nheight     {}\nblock hash {}\ngenesis    {}\ntaken      {}\nclient     {}\nengine     {}\n\
@@ -112,12 +114,16 @@ fn text(shown: &Shown) -> String {
         shown.genesis.clone().unwrap_or_else(unknown),
         shown.taken_at,
         shown.client.clone().unwrap_or_else(unknown),
-        shown.engine.clone().unwrap_or_else(unknown),
+        shown
+            .engine
+            .clone()
+            .map_or_else(unknown, |engine| engine + &shown.engine_format.iter().map(|f| format!(" {f}")).collect::<String>()),
         shown.files,
         ByteSize(shown.bytes),
         shown.chunks,
         ByteSize(shown.chunk_bytes),
         ByteSize(shown.frame_bytes),
         ByteSize(shown.hole_bytes)
-    ) + &ipfs
+    ) + &labels
+        + &ipfs
 }

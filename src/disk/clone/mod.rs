@@ -14,6 +14,7 @@ mod probe;
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use serde::{Deserialize, Serialize};
@@ -24,10 +25,10 @@ pub use probe::probe;
 use super::{
     Error, mounts,
     scan::{self, Scan},
+    select::Selection,
 };
 use crate::{
     fs::{Fs, Kind},
-    profile::{Globs, NodeProfile},
     types::{ChannelName, reserved::CLONE_SUFFIX},
 };
 
@@ -56,25 +57,19 @@ struct Owner {
     content: Content,
 }
 
-/// The files of a data directory that a profile publishes. A node that runs removes files meanwhile: then the walk is made again.
+/// The files of a data directory that are published. A node that runs removes files meanwhile: then the walk is made again.
 ///
 /// # Errors
 /// As [`scan::scan`].
-pub fn select(fs: &dyn Fs, data_dir: &Path, profile: &NodeProfile) -> Result<Scan, Error> {
-    let mut walked = scan::scan(fs, data_dir);
+pub fn select(fs: &dyn Fs, data_dir: &Path, selection: &Arc<Selection>) -> Result<Scan, Error> {
+    let mut walked = scan::scan(fs, data_dir, selection);
     for _ in 1..WALKS {
         if !matches!(walked, Err(Error::SourceChanged { .. })) {
             break;
         }
-        walked = scan::scan(fs, data_dir);
+        walked = scan::scan(fs, data_dir, selection);
     }
-    let mut scan = walked?;
-    // A profile that publishes nothing by name publishes everything.
-    let wanted = Globs::new(profile.publish.clone()).ok().filter(|globs| !globs.texts().is_empty());
-    let keep = |path: &crate::types::RelPath| wanted.as_ref().is_none_or(|globs| globs.matches(path)) && !profile.never.matches(path);
-    scan.files.retain(|file| keep(&file.path));
-    scan.dirs.retain(|dir| keep(dir));
-    Ok(scan)
+    walked
 }
 
 /// Where the clone of a data directory goes: below `clone_dir`, else beside the data directory, else inside it where it is a mount point.

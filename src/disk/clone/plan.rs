@@ -73,7 +73,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        disk::{scan::scan, testing::put},
+        disk::{scan::scan, select::Selection, testing::put},
         fs::{Fs as _, MemoryFs},
     };
 
@@ -97,7 +97,7 @@ mod tests {
         put(&fs, "/d/1.log", &[1; 2_000_000]);
         let file = fs.open(Path::new("/d/1.log"), crate::fs::Open::ReadWrite).unwrap();
         file.set_len(1 << 40).unwrap();
-        let scan = scan(&fs, Path::new("/d")).unwrap();
+        let scan = scan(&fs, Path::new("/d"), &Selection::everything()).unwrap();
         let immutable = Globs::new(vec!["*.sst".to_owned()]).unwrap();
         let of = |abilities| estimate(&scan, &immutable, abilities);
         assert_eq!(of(Abilities { reflink: true, ..NOTHING }).copy_bytes, 0);

@@ -2,6 +2,7 @@ use super::{plan::Abilities, *};
 use crate::{
     disk::testing::{bytes_of, painted, put},
     fs::{MemoryFs, Open},
+    profile::NodeProfile,
     progress::Stop,
 };
 
@@ -21,6 +22,10 @@ fn data() -> MemoryFs {
     fs
 }
 
+fn selection() -> Arc<Selection> {
+    Arc::new(Selection::of(&profile(), "demo"))
+}
+
 fn profile() -> NodeProfile {
     NodeProfile::parse("name = 'a'\ntitle = 'A'\nnever = ['keystore']\nimmutable = ['*.sst']").unwrap()
 }
@@ -32,7 +37,7 @@ fn never_called(_: &Path) -> Result<(), String> {
 fn make(fs: &MemoryFs) -> Result<(Cloned, Abilities), Error> {
     let profile = profile();
     create(fs, Path::new(CLONE), &channel(), Content::Files)?;
-    let scan = select(fs, Path::new(DATA), &profile)?;
+    let scan = select(fs, Path::new(DATA), &selection())?;
     let abilities = probe(fs, &scan, &profile.immutable, Path::new(CLONE))?;
     let cloned = copy(fs, &scan, &content(Path::new(CLONE)), &profile.immutable, abilities, &Stop::new())?;
     Ok((cloned, abilities))
@@ -55,7 +60,7 @@ fn a_clone_shows_nothing_that_is_written_later_and_lacks_what_is_never_published
         rewrite(&fs, "/srv/node/db/1.log");
         assert_eq!(bytes_of(&fs, "/srv/.node.qsync-clone/data/db/1.log"), painted(100_000, 2));
         assert_eq!(bytes_of(&fs, "/srv/.node.qsync-clone/data/db/1.sst"), painted(200_000, 1));
-        let scan = scan::scan(&fs, &content(Path::new(CLONE))).unwrap();
+        let scan = scan::scan(&fs, &content(Path::new(CLONE)), &Selection::everything()).unwrap();
         assert_eq!(scan.files.len(), 2);
         assert_eq!(scan.dirs.iter().map(|dir| dir.as_str()).collect::<Vec<_>>(), ["db", "empty"]);
         remove(&fs, Path::new(CLONE), &channel(), &never_called).unwrap();
@@ -122,7 +127,9 @@ fn a_clone_goes_beside_its_directory_and_no_scan_takes_it_for_data() {
     // A mount point, of which nothing beside it is on the same file system.
     assert_eq!(place(&crate::fs::RealFs, Path::new("/proc"), None).unwrap(), Path::new("/proc/.qsync-clone"));
     create(&fs, Path::new(CLONE), &channel(), Content::Files).unwrap();
-    assert!(matches!(scan::scan(&fs, Path::new("/srv")), Err(Error::SourceName { source, .. }) if source.rule == "the name is reserved"));
+    assert!(
+        matches!(scan::scan(&fs, Path::new("/srv"), &Selection::everything()), Err(Error::SourceName { source, .. }) if source.rule == "the name is reserved")
+    );
 }
 
 #[test]

@@ -75,9 +75,9 @@ impl World {
         let options = publish::Options {
             channel: channel(),
             data_dir: self.folder.path().join("data"),
+            node: publish::Node::default(),
             stores: vec![Arc::new(store.clone())],
             unopened: Vec::new(),
-            node: publish::Node::default(),
             ipfs: None,
             ipfs_failed: None,
             height: None,

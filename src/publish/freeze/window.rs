@@ -31,7 +31,7 @@ use crate::{
         watchdog::Watchdog,
     },
     publish::{Error, Options},
-    types::Timestamp,
+    types::{RelPath, Timestamp},
 };
 
 /// How long files may stay open after a manager has said that the node has ended.
@@ -154,7 +154,7 @@ fn prepare(options: &Options, place: &Path) -> Result<Option<Abilities>, Error> 
         return Ok(None);
     }
     clone::create(fs, place, &options.channel, Content::Files)?;
-    let (scan, immutable) = (clone::select(fs, &options.data_dir, &options.node.profile)?, &options.node.profile.immutable);
+    let (scan, immutable) = (clone::select(fs, &options.data_dir, &options.selection())?, &options.node.profile.immutable);
     let abilities = clone::probe(fs, &scan, immutable, place)?;
     let cost = estimate(&scan, immutable, abilities);
     check_space(options, place, cost.copy_bytes)?;
@@ -194,8 +194,11 @@ fn stop_and_clone(
 }
 
 fn check_written(options: &Options, requested: Timestamp) -> Result<(), Error> {
-    let time = |path: &crate::types::RelPath| options.fs.stat(&options.data_dir.join(path)).ok().map(|stat| stat.mtime_ns);
-    let found: Vec<_> = options.node.profile.stop.newer.iter().map(|path| (path.to_string(), time(path))).collect();
+    let time = |path: &RelPath| options.fs.stat(&options.data_dir.join(path)).ok().map(|stat| stat.mtime_ns);
+    // A node that has not even the directory has no such file: geth that keeps its state by hash, for one.
+    let has_place = |path: &&RelPath| path.parent().is_none_or(|dir| options.fs.stat(&options.data_dir.join(dir)).is_ok());
+    let expected = options.node.profile.stop.newer.iter().filter(has_place);
+    let found: Vec<_> = expected.map(|path| (path.to_string(), time(path))).collect();
     Ok(plan::check_written(&found, requested.as_nanosecond())?)
 }
 
@@ -223,7 +226,7 @@ fn make_clone(options: &Options, place: &Path, abilities: Option<Abilities>) -> 
         btrfs::snapshot(&options.data_dir, &content)?;
         return Ok((Frozen { dir: content, known_by: KnownBy::Subvolume, block: None }, 0));
     };
-    let scan = clone::select(fs, &options.data_dir, &options.node.profile)?;
+    let scan = clone::select(fs, &options.data_dir, &options.selection())?;
     let cloned = clone::copy(fs, &scan, &content, &options.node.profile.immutable, abilities, &options.stop)?;
     Ok((Frozen { dir: content, known_by: KnownBy::Originals(cloned.originals), block: None }, cloned.copied_bytes))
 }

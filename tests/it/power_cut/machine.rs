@@ -129,9 +129,9 @@ pub(super) fn publishing(fs: &MemoryFs, stores: Vec<DynWriteStore>) -> publish::
     publish::Options {
         channel: channel(),
         data_dir: DATA.into(),
+        node: publish::Node::default(),
         stores,
         unopened: Vec::new(),
-        node: publish::Node::default(),
         ipfs: None,
         ipfs_failed: None,
         height: None,
@@ -156,6 +156,7 @@ pub(super) fn publishing(fs: &MemoryFs, stores: Vec<DynWriteStore>) -> publish::
 /// A run that restores the newest snapshot of a source into [`TARGET`].
 pub(super) fn restoring(fs: &MemoryFs, source: DynReadStore, pin: Hash) -> restore::Options {
     restore::Options {
+        expected: restore::Expected::default(),
         channel: channel(),
         when: None,
         by_cid: None,

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # A real geth on loopback, with a chain of its own that grows by a block every second: a Pebble database, and ancient files.
 #
-#   geth.sh up DIR [PORT]       starts it on DIR/data, and returns when its JSON-RPC answers, whose address it prints. The port is that of
-#                               the last time in DIR, or a free one.
-#   geth.sh down DIR            SIGINT, and waits until it has ended: a clean stop. Fails when none runs.
+#   geth.sh up DIR [PORT]       starts it on DIR/data unless it runs, and returns when its JSON-RPC answers, whose address it prints. The
+#                               port is that of the last time in DIR, or a free one.
+#   geth.sh down DIR            SIGINT, and waits until it has ended: a clean stop.
 #   geth.sh serve DIR [PORT]    up, and when standard input ends, whatever runs in DIR by then is killed.
 #
 # `up DIR` and `down DIR` are start and stop commands as qsync takes them: the node outlives the command.
@@ -37,7 +37,7 @@ answers() {
 
 up() {
     local port=${1:-} began=$SECONDS
-    ! runs || fail "a node runs in $dir already"
+    ! runs || { echo "http://127.0.0.1:$(cat "$dir/port")"; return; }
     mkdir -p "$dir"
     [ -n "$port" ] || port=$(cat "$dir/port" 2>/dev/null) || port=$(free_port)
     echo "$port" >"$dir/port"
@@ -57,7 +57,6 @@ up() {
 # A signal that comes before geth listens for it is lost, and the tenth one makes it panic: so another only while it still serves.
 down() {
     local tries=0
-    runs || fail "no node runs in $dir"
     while runs; do
         [ $((tries++ % 40)) -ne 0 ] || ! answers || kill -INT "$(cat "$dir/pid")"
         sleep 0.05
