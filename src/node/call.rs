@@ -146,13 +146,19 @@ impl Ended {
 
 /// What arrives from a stream, read by a thread that may outlive the call.
 #[derive(Debug, Default)]
-struct Collected(Option<(thread::JoinHandle<()>, Arc<Mutex<Vec<u8>>>)>);
+struct Collected(Option<Reader>);
+
+#[derive(Debug)]
+struct Reader {
+    thread: thread::JoinHandle<()>,
+    bytes: Arc<Mutex<Vec<u8>>>,
+}
 
 fn collect(stream: Option<impl Read + Send + 'static>) -> Collected {
     let Some(stream) = stream else { return Collected::default() };
     let bytes = Arc::new(Mutex::new(Vec::new()));
     let into = Arc::clone(&bytes);
-    Collected(Some((thread::spawn(move || read_all(stream, &into)), bytes)))
+    Collected(Some(Reader { thread: thread::spawn(move || read_all(stream, &into)), bytes }))
 }
 
 /// Reads to the end, so that no writer ever waits, and keeps the beginning.
@@ -167,7 +173,7 @@ fn read_all(mut stream: impl Read, into: &Mutex<Vec<u8>>) {
 
 impl Collected {
     fn take(self, until: Instant) -> String {
-        let Some((reader, bytes)) = self.0 else { return String::new() };
+        let Some(Reader { thread: reader, bytes }) = self.0 else { return String::new() };
         while !reader.is_finished() && Instant::now() < until {
             thread::sleep(POLL.0);
         }

@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(markers.read(&one.channel).unwrap(), None);
         markers.write(&one).unwrap();
         assert_eq!(markers.read(&one.channel).unwrap().as_ref(), Some(&one));
-        assert_eq!(markers.channels().unwrap(), [one.channel.clone()]);
+        assert_eq!(markers.channels().unwrap(), std::slice::from_ref(&one.channel));
         markers.remove(&one.channel).unwrap();
         markers.remove(&one.channel).unwrap();
         assert_eq!((markers.read(&one.channel).unwrap(), markers.channels().unwrap().len()), (None, 0));

@@ -32,7 +32,9 @@ async fn status_of(folder: &'static str, family: Family) -> (Status, Probe) {
 }
 
 /// Synced, peers, height of the newest and of the final block, the highest it has heard of, client.
-fn facts(status: &Status) -> (Option<bool>, Option<u64>, Option<u64>, Option<u64>, Option<u64>, Option<String>) {
+type Facts = (Option<bool>, Option<u64>, Option<u64>, Option<u64>, Option<u64>, Option<String>);
+
+fn facts(status: &Status) -> Facts {
     let client = status.client.as_ref().map(|client| format!("{} {}", client.name, client.version.as_deref().unwrap_or("?")));
     let finalized = status.finalized.as_ref().map(|block| block.height);
     (status.synced, status.peers, status.height(), finalized, status.best_known, client)

@@ -92,7 +92,7 @@ fn the_head_of_an_old_snapshot_is_not_signed_again() {
 fn a_node_on_another_chain_or_behind_the_channel_is_refused() {
     let world = world();
     publish(&world, &Toy::default().start()).summary();
-    assert_eq!(unmet(publish(&world, &Toy { chain: "bb", ..Toy::default() }.start())).0, ["growing", "chain"]);
+    assert_eq!(unmet(publish(&world, &Toy { chain: "bb", height: 5_000, ..Toy::default() }.start())).0, ["growing", "chain"]);
     assert_eq!(unmet(publish(&world, &Toy { height: 5, ..Toy::default() }.start())).0, ["growing", "height"]);
 }
 
@@ -150,15 +150,20 @@ fn a_web_page_instead_of_a_node_is_named_and_no_secret_is_shown() {
 }
 
 #[test]
-fn the_configuration_says_where_the_node_is_and_no_gate_asks_nobody() {
+fn the_configuration_says_where_the_node_is_which_is_asked_unless_it_is_stopped_by_hand() {
     let (world, node) = (world(), Toy { syncing: true, ..Toy::default() }.start());
     let config = world.path("config.toml");
     fs::write(&config, format!("[channels.\"{CHANNEL}\"]\nrpc = \"{}\"\n[channels.\"{CHANNEL}\".gate]\nmin_peers = 0\n", node.url()))
         .unwrap();
     let publish =
         || world.provider().env("QSYNC_CONFIG", &config).args(["publish", CHANNEL]).arg(world.path("data")).arg("--to").arg(world.store());
-    assert_eq!(unmet(publish()).0[0], "synced");
+    assert_eq!(unmet(publish().arg("--gate-only")).0[0], "synced");
     let asked = node.asked().len();
-    publish().arg("--no-gate").summary();
+    publish().summary();
     assert_eq!(node.asked().len(), asked);
+    let more = "[channels.\"demo/generic\".freeze]\nmethod = \"command\"\ncommand = \"exit 1\"\n";
+    fs::write(&config, fs::read_to_string(&config).unwrap() + more).unwrap();
+    assert_eq!(unmet(publish()).0[0], "synced");
+    // Past the gate it is the script that fails.
+    assert_eq!(publish().arg("--no-gate").json_error(18)["code"], "freeze-failed");
 }

@@ -90,9 +90,13 @@ impl FromStr for Percent {
 
 /// A program with its arguments, or a line for the shell.
 fn argv<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
-    let argv = match toml::Value::deserialize(deserializer)? {
+    let wrong = || D::Error::custom("a command is a line for the shell, or a list of program and arguments");
+    let argv: Vec<String> = match toml::Value::deserialize(deserializer)? {
         toml::Value::String(line) => vec!["/bin/sh".to_owned(), "-c".to_owned(), line, "qsync".to_owned()],
-        other => other.try_into().map_err(|_| D::Error::custom("a command is a line for the shell, or a list of program and arguments"))?,
+        list @ toml::Value::Array(_) => list.try_into().map_err(|_| wrong())?,
+        toml::Value::Integer(_) | toml::Value::Float(_) | toml::Value::Boolean(_) | toml::Value::Datetime(_) | toml::Value::Table(_) => {
+            return Err(wrong());
+        }
     };
     match argv.first() {
         Some(program) if !program.is_empty() => Ok(Some(argv)),

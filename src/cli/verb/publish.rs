@@ -162,7 +162,7 @@ async fn ask_only(options: Options, context: &Context) -> Result<(), Failure> {
         );
     };
     show_conditions(&asked.report, context);
-    context.output.summary("publish --gate-only", &asked, |asked| gate_text(asked));
+    context.output.summary("publish --gate-only", &asked, gate_text);
     Ok(())
 }
 

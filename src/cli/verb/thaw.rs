@@ -65,7 +65,7 @@ fn show(tried: Vec<Tried>, context: &Context) -> Result<(), Failure> {
     let mut failed: Option<Failure> = None;
     for one in tried {
         match one.result {
-            Ok(thawed) => context.output.item("thawed", &thawed, |thawed| line(thawed)),
+            Ok(thawed) => context.output.item("thawed", &thawed, line),
             Err(error) => {
                 let next = Failure::from(error);
                 failed = Some(match failed {

@@ -238,10 +238,8 @@ impl Down {
             std::thread::sleep(PAUSE);
             tried = self.start().and_then(|()| self.await_answer());
         }
-        tried.map_err(|error| match error {
-            down @ Error::Down { .. } => down,
-            other => self.down(&crate::progress::in_one_line(&other)),
-        })
+        let is_down = matches!(&tried, Err(Error::Down { .. }));
+        tried.map_err(|error| if is_down { error } else { self.down(&crate::progress::in_one_line(&error)) })
     }
 
     /// Whether the manager says that it runs: then another start changes nothing.

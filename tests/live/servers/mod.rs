@@ -3,6 +3,7 @@
 pub(crate) mod cable;
 pub(crate) mod cdn;
 pub(crate) mod ceph;
+pub(crate) mod geth;
 pub(crate) mod kubo;
 pub(crate) mod moto;
 pub(crate) mod nginx;
