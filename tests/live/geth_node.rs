@@ -23,8 +23,9 @@ const BLOCKS: u64 = 8;
 
 /// A provider beside a node.
 struct Scene {
-    world: World,
+    // Dropped first: the folder says what runs.
     node: Geth,
+    world: World,
     pin: String,
 }
 
@@ -113,7 +114,7 @@ fn a_node_is_detected_asked_stopped_cloned_started_and_published_and_another_goe
     let scene = Scene::new();
     let data = scene.node.data();
     let detected = scene.world.provider().args(["node", "detect"]).arg(&data).summary();
-    assert_eq!((&detected["node"], &detected["engine"]["name"]), (&"geth".into(), &"pebble".into()), "{detected}");
+    assert_eq!((&detected["node"], &detected["engine"]), (&"geth".into(), &"pebble".into()), "{detected}");
     let before = scene.node.pid();
     let summary = scene.publish();
     let height = summary["height"].as_u64().unwrap();
@@ -125,7 +126,7 @@ fn a_node_is_detected_asked_stopped_cloned_started_and_published_and_another_goe
     let hash = scene.node.block_hash(height).unwrap();
     scene.node.wait_for_height(height + 2);
     let manifest = scene.manifest();
-    assert_eq!((&manifest["block_hash"], &manifest["engine"]["name"]), (&hash.as_str().into(), &"pebble".into()), "{manifest}");
+    assert_eq!((&manifest["block_hash"], &manifest["engine"]), (&hash.as_str().into(), &"pebble".into()), "{manifest}");
     // An operator with a node key and accounts of their own.
     let second = scene.world.path("second");
     let theirs = operators_directory(&second);
@@ -134,6 +135,7 @@ fn a_node_is_detected_asked_stopped_cloned_started_and_published_and_another_goe
     assert!(fs::read_to_string(theirs.join("geth/nodekey")).unwrap().starts_with("8a1f9a8f"));
     assert!(!theirs.join("geth/jwtsecret").exists() && !theirs.join("geth/LOCK").exists());
     let node = Geth::start(&second);
+    assert!(node.height().unwrap() >= height, "it begins before the snapshot");
     assert_eq!(node.block_hash(height).as_deref(), Some(hash.as_str()), "another block at {height}");
     node.wait_for_height(height + 2);
     let other = scene.restore("latest", &scene.world.path("third")).args(["--label", "mode=archive"]);
@@ -152,12 +154,12 @@ fn without_the_journal_of_its_state_a_node_does_not_go_on() {
     fs::create_dir(scene.world.path("nodes")).unwrap();
     fs::write(scene.world.path("nodes/geth.toml"), worse).unwrap();
     let height = scene.publish()["height"].as_u64().unwrap();
-    let hash = scene.node.block_hash(height).unwrap();
     let second = scene.world.path("second");
     scene.restore("latest", &operators_directory(&second)).summary();
+    assert!(second.join("data/geth/chaindata").exists() && !second.join("data/geth/triedb").exists());
     let node = Geth::start(&second);
-    let goes_on = node.block_hash(height).is_some_and(|found| found == hash);
-    assert!(!goes_on, "geth no longer needs its journal: the profile can be simpler");
+    let begins = node.height().unwrap();
+    assert!(begins < height, "geth goes on from {begins} without its journal: the profile can be simpler");
 }
 
 #[test]
@@ -236,7 +238,7 @@ fn two_runs_of_the_line_for_cron_a_minute_apart_publish_two_snapshots() {
         log.display()
     );
     fs::write(folder.join("qsync"), table).unwrap();
-    let places = "mount -t tmpfs none /etc/cron.d && mount -t tmpfs none /var/spool/cron && mkdir /var/spool/cron/crontabs && cp $0/qsync /etc/cron.d/ \
+    let places = "mount -t tmpfs none /etc/cron.d && mount -t tmpfs none /var/spool/cron && mkdir -p /var/spool/cron/crontabs && cp $0/qsync /etc/cron.d/ \
                   && chmod 600 /etc/cron.d/qsync && : >$0/crontab && mount --bind $0/crontab /etc/crontab && mount -t tmpfs none /run && exec cron -f";
     let mut cron = Command::new("unshare");
     cron.args(["-m", "sh", "-c", places]).arg(&folder).stdin(Stdio::null()).process_group(0);

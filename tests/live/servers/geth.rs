@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::Companion;
+use super::{Companion, cache};
 use crate::{programs::succeed, support::command::text};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/live/servers/geth.sh");
@@ -22,7 +22,7 @@ pub(crate) struct Geth {
     folder: PathBuf,
     url: String,
     // It ends what runs in the folder when this is dropped.
-    _script: Companion,
+    script: Option<Companion>,
 }
 
 impl Geth {
@@ -31,7 +31,7 @@ impl Geth {
         let mut command = Command::new(SCRIPT);
         command.arg("serve").arg(folder);
         let script = Companion::start(command);
-        Self { folder: folder.to_owned(), url: script.line.clone(), _script: script }
+        Self { folder: folder.to_owned(), url: script.line.clone(), script: Some(script) }
     }
 
     /// Where its JSON-RPC answers.
@@ -46,7 +46,9 @@ impl Geth {
 
     /// The command that stops it, and the one that starts it again, as TOML has them.
     pub(crate) fn commands(&self) -> [String; 2] {
-        ["down", "up"].map(|verb| json!([SCRIPT, verb, self.folder]).to_string())
+        // qsync runs without a home here.
+        let cache = format!("XDG_CACHE_HOME={}", cache().parent().unwrap().display());
+        ["down", "up"].map(|verb| json!(["env", cache, SCRIPT, verb, self.folder]).to_string())
     }
 
     /// The process that runs, as it is written down.
@@ -103,5 +105,14 @@ impl Geth {
     #[track_caller]
     pub(crate) fn wait_until_it_answers(&self) {
         self.wait_for_height(0);
+    }
+}
+
+impl Drop for Geth {
+    fn drop(&mut self) {
+        // Before the folder goes, which says what runs.
+        if let Some(script) = self.script.take() {
+            script.end();
+        }
     }
 }

@@ -25,7 +25,8 @@ fail() {
 # Whether the process that was started last in this folder is still there, and no other has its id.
 runs() {
     local pid
-    pid=$(cat "$dir/pid" 2>/dev/null) || return
+    # In a trap a bare return would give back what was true before the trap.
+    pid=$(cat "$dir/pid" 2>/dev/null) || return 1
     # A process that has ended and was not waited for has no command line.
     tr '\0' '\n' 2>/dev/null <"/proc/$pid/cmdline" | grep -qxF "$dir/data"
 }
