@@ -10,7 +10,7 @@ use crate::{
     },
     store,
     trust::{ManifestDefect, Reason, Refusal, RootDefect, SignError},
-    types::{ChannelName, Cid, Forms, Hash, When},
+    types::{ChannelName, Cid, Forms, Hash, Timestamp, When},
 };
 
 /// A failure of the catalog. [`Error::code`] is stable (docs/scripting.md).
@@ -49,6 +49,21 @@ pub enum Error {
         when: When,
         /// What there is.
         available: Vec<SnapshotRef>,
+    },
+    /// The newest snapshot is too old for its head to be signed again.
+    #[error(
+        "the newest snapshot of {channel} was taken {age_hours} h ago, at {taken_at}: after {} it shall not look new",
+        humantime::format_duration(*max_age)
+    )]
+    TooOldToRefresh {
+        /// The channel.
+        channel: ChannelName,
+        /// When the copy was taken.
+        taken_at: Timestamp,
+        /// How long ago that is.
+        age_hours: u64,
+        /// How old it may be.
+        max_age: std::time::Duration,
     },
     /// There is no older snapshot to go back to.
     #[error("channel {channel} cannot go back: an older snapshot than the newest is needed")]
@@ -191,6 +206,7 @@ impl Error {
             Self::Refused { source: refusal, .. } | Self::CannotPublish(refusal) | Self::NoRoots(refusal) => refusal.code(),
             Self::UnknownChannel { .. } => "unknown-channel",
             Self::NoSuchSnapshot { .. } | Self::NothingOlder { .. } => "no-such-snapshot",
+            Self::TooOldToRefresh { .. } => "snapshot-too-old",
             Self::AmbiguousSnapshot { .. } => "ambiguous-snapshot",
             Self::NeedsNewer { .. } => "needs-newer-qsync",
             Self::Manifest(defect) if defect.is_of_a_newer_release() => "needs-newer-qsync",
@@ -233,6 +249,7 @@ impl Error {
             | Self::NothingOlder { available: list, .. }
             | Self::AmbiguousSnapshot { found: list, .. } => list.iter().map(snapshot_line).collect(),
             Self::NeedsNewer { .. }
+            | Self::TooOldToRefresh { .. }
             | Self::NotASnapshot { .. }
             | Self::Manifest(_)
             | Self::OtherRepo { .. }
@@ -260,6 +277,9 @@ impl Error {
                 Some(format!("did you mean {}?", nearest.iter().map(ChannelName::as_str).collect::<Vec<_>>().join(", ")))
             }
             Self::NoSuchSnapshot { .. } => Some("only the snapshots above can still be fetched".to_owned()),
+            Self::TooOldToRefresh { channel, .. } => {
+                Some(format!("qsync publish {channel} makes a new one; --refresh-max-age TIME signs the old one all the same"))
+            }
             Self::NothingOlder { .. } => Some("publish a good snapshot: it takes the place of the bad one".to_owned()),
             Self::AmbiguousSnapshot { .. } => Some("give more digits of the id".to_owned()),
             Self::NeedsNewer { needed, .. } => Some(format!("install qsync {needed} or newer")),

@@ -42,7 +42,7 @@ pub use pinned::{Kept, check_pinned};
 pub use prepare::{check_answers, check_repo, forms_of, one_writer_warning, prepare_store, store_info};
 pub use publisher::Publisher;
 pub use read_back::{Proved, Sample, check_object, put_proved};
-pub use refresh::{Refreshed, announce, refresh, refresh_locked};
+pub use refresh::{Refreshed, Terms, announce, refresh, refresh_locked};
 pub use repos::{Forgotten, Pinned};
 pub use snapshot::{OpenSnapshot, open_snapshot};
 pub use state_dir::{StateDir, StateError};

@@ -1,5 +1,7 @@
 //! The same snapshot under a new head: for the days on which nothing new is published.
 
+use std::time::Duration;
+
 use super::{
     Error, Publisher, StateDir, StoreHead, check_answers, one_writer_warning,
     open::blocking,
@@ -28,24 +30,33 @@ pub struct Refreshed {
     pub warnings: Vec<String>,
 }
 
+/// On which terms a head is signed again.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// How long the new head is valid, seconds.
+    pub lifetime_secs: u64,
+    /// How old the copy may be: what nobody renews for longer shall not look new.
+    pub max_age: Duration,
+}
+
 /// Signs the snapshot that the newest head names again, with the next number and a new expiry, and moves every store to it whose own
 /// head names that snapshot: of the others nobody knows that they have it. The first one that can be moved decides a race with another
 /// publisher.
 ///
 /// # Errors
-/// [`Error::UnknownChannel`] when no store has a head of ours; [`Error::Store`] when every store fails or another publisher was faster;
+/// [`Error::UnknownChannel`] when no store has a head of ours; [`Error::TooOldToRefresh`]; [`Error::Store`] when every store fails or another publisher was faster;
 /// [`Error::State`] while this machine publishes the channel; as [`Publisher::open`].
 pub async fn refresh(
     stores: &[DynWriteStore],
     channel: &ChannelName,
     state: &StateDir,
     now: Timestamp,
-    lifetime_secs: u64,
+    terms: Terms,
 ) -> Result<Refreshed, Error> {
     let locked = channel.clone();
     // A publish of this channel would lose its race against a refresh, after hours of work.
     let lock = blocking(state, move |state| state.lock_channel(&locked)).await?;
-    refresh_locked(&*lock, stores, channel, state, now, lifetime_secs).await
+    refresh_locked(&*lock, stores, channel, state, now, terms).await
 }
 
 /// The same for a run that holds the lock of the channel already.
@@ -58,7 +69,7 @@ pub async fn refresh_locked(
     channel: &ChannelName,
     state: &StateDir,
     now: Timestamp,
-    lifetime_secs: u64,
+    terms: Terms,
 ) -> Result<Refreshed, Error> {
     let mut failures = Vec::new();
     let stores = answering(stores, &mut failures).await?;
@@ -66,9 +77,10 @@ pub async fn refresh_locked(
     let found = read_heads(&stores, &publisher, channel, &mut failures).await?;
     let seq = next_seq(&publisher, channel, &found).await?;
     let newest = newest(channel, &found)?;
+    check_age(&newest, now, terms.max_age)?;
     let holding = holding(found, &newest.snapshot.manifest, &mut failures);
     let moved = holding.iter().map(|(_, found)| found.head.as_deref()).collect();
-    let next = again(&newest, seq, publisher.chain().newest().version, now, lifetime_secs, moved);
+    let next = again(&newest, seq, publisher.chain().newest().version, now, terms.lifetime_secs, moved);
     let Planned { head, dropped } = plan::next_head(next)?;
     let head = publisher.sign(&head, now)?;
     let moved = advance(&holding, &head, &mut failures).await?;
@@ -130,6 +142,19 @@ pub(super) async fn read_heads<'a>(
         }
     }
     any_or_first(found, failures)
+}
+
+fn check_age(head: &Head, now: Timestamp, max_age: Duration) -> Result<(), Error> {
+    let age = Duration::try_from(now.duration_since(head.snapshot.taken_at)).unwrap_or_default();
+    if age > max_age {
+        return Err(Error::TooOldToRefresh {
+            channel: head.channel.clone(),
+            taken_at: head.snapshot.taken_at,
+            age_hours: age.as_secs() / 3600,
+            max_age,
+        });
+    }
+    Ok(())
 }
 
 pub(super) fn newest(channel: &ChannelName, found: &[(&DynWriteStore, StoreHead)]) -> Result<Verified<Head>, Error> {

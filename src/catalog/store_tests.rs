@@ -1,6 +1,6 @@
 //! A repository in stores that work, lag, lie and fail.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::SignedDuration;
 
@@ -22,6 +22,8 @@ use crate::{
 fn now() -> Timestamp {
     RELEASE_DATE + SignedDuration::from_hours(100)
 }
+
+const TERMS: Terms = Terms { lifetime_secs: 86_400, max_age: Duration::from_secs(14 * 86_400) };
 
 fn channel() -> ChannelName {
     "kusama/rocksdb-pruned".parse().unwrap()
@@ -354,7 +356,7 @@ async fn copied(store: &MemoryStore, name: &str) -> MemoryStore {
 }
 
 async fn refresh_both(first: &MemoryStore, second: &MemoryStore, state: &StateDir) -> Refreshed {
-    refresh(&[write(first), write(second)], &channel(), state, now(), 86_400).await.unwrap()
+    refresh(&[write(first), write(second)], &channel(), state, now(), TERMS).await.unwrap()
 }
 
 #[tokio::test]
@@ -404,6 +406,6 @@ async fn a_refresh_that_cannot_be_remembered_is_live_all_the_same() {
         None
     };
     let store: DynWriteStore = Arc::new(RecordStore::new(store).with_faults(race));
-    let refreshed = refresh(&[store], &channel(), &state, now(), 86_400).await.unwrap();
+    let refreshed = refresh(&[store], &channel(), &state, now(), TERMS).await.unwrap();
     assert_eq!((refreshed.head.seq, refreshed.stores.len(), refreshed.warnings.len()), (2, 1, 1));
 }

@@ -269,6 +269,8 @@ codes! {
     SourceIncomplete = "source-incomplete" => Source,
     /// The block height is below that of the published snapshot.
     HeightBelowHead = "height-below-head" => Source,
+    /// The newest snapshot is too old for its head to be signed again.
+    SnapshotTooOld = "snapshot-too-old" => Source,
     /// The node is not fit to be published, or cannot be asked.
     GateNotMet = "gate-not-met" => Source,
     /// What runs the node would kill it before it had the time to stop.

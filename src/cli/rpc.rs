@@ -29,7 +29,7 @@ const AUTH: &str = "QSYNC_RPC_AUTH";
 const MAX_LAG_BLOCKS: u64 = 20;
 
 /// Where a node answers.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct RpcArgs {
     /// Where the node's RPC answers: http(s)://… [default: rpc of the channel]
     #[arg(long, value_name = "URL")]
@@ -50,7 +50,7 @@ impl RpcArgs {
 }
 
 /// What a node must be to be published.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct GateArgs {
     /// Peers that the node must have; 0: it need not say [default: as its profile says]
     #[arg(long, value_name = "COUNT")]

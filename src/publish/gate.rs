@@ -96,23 +96,22 @@ async fn ask(options: &Options, node: &NodeGate, heads: &Heads) -> (Report, Opti
 
 /// Signs the head again, where the snapshot is young enough.
 async fn keep_head(options: &Options, node: &NodeGate, state: &StateDir, heads: &Heads, source: &Source) -> HeadKept {
-    let Some(newest) = heads.newest() else { return HeadKept::None };
+    if heads.newest().is_none() {
+        return HeadKept::None;
+    }
     if options.dry_run {
         return HeadKept::Left("it is a dry run".to_owned());
     }
-    let age = options.now.duration_since(newest.snapshot.taken_at);
-    if age > jiff::SignedDuration::try_from(node.refresh_max_age).unwrap_or(jiff::SignedDuration::MAX) {
-        let most = humantime::format_duration(node.refresh_max_age);
-        return HeadKept::Left(format!("its snapshot is {} h old, and after {most} it shall not look new", age.as_hours()));
-    }
+    let terms = catalog::Terms { lifetime_secs: options.head_lifetime_secs, max_age: node.refresh_max_age };
     let lock = source.channel_lock();
-    let refreshed = catalog::refresh_locked(lock, &options.stores, &options.channel, state, options.now, options.head_lifetime_secs);
+    let refreshed = catalog::refresh_locked(lock, &options.stores, &options.channel, state, options.now, terms);
     match refreshed.await {
         Ok(refreshed) => {
             let failures = refreshed.failures.iter().map(|e| format!("{} keeps its old head: {}", e.store, e.one_line()));
             failures.chain(refreshed.warnings).for_each(|text| options.progress.event(Event::Warning { text }));
             HeadKept::Refreshed { seq: refreshed.head.seq, expires: refreshed.head.expires }
         }
+        Err(error @ catalog::Error::TooOldToRefresh { .. }) => HeadKept::Left(error.to_string()),
         Err(error) => HeadKept::Left(format!("it could not be signed again: {}", in_one_line(&error))),
     }
 }

@@ -161,7 +161,7 @@ fn the_configuration_says_where_the_node_is_which_is_asked_unless_it_is_stopped_
     let asked = node.asked().len();
     publish().summary();
     assert_eq!(node.asked().len(), asked);
-    let more = "[channels.\"demo/generic\".freeze]\nmethod = \"command\"\ncommand = \"exit 1\"\n";
+    let more = "[channels.\"demo/generic\".freeze]\nmethod = \"command\"\ncommand = '[ \"$1\" = thaw ]'\n";
     fs::write(&config, fs::read_to_string(&config).unwrap() + more).unwrap();
     assert_eq!(unmet(publish()).0[0], "synced");
     // Past the gate it is the script that fails.

@@ -230,6 +230,18 @@ fn a_refresh_goes_on_without_a_store_that_is_gone() {
 }
 
 #[test]
+fn a_snapshot_that_nobody_renews_does_not_look_new_for_ever() {
+    let (world, data, _) = prepared();
+    world.publish(&data, 1);
+    let refresh = |more: &[&str]| world.provider().args(["head", "refresh", CHANNEL, "--to"]).arg(world.store()).args(more);
+    std::thread::sleep(std::time::Duration::from_millis(2_100));
+    let refused = refresh(&["--refresh-max-age", "1s"]).json_error(18);
+    assert_eq!(refused["code"], "snapshot-too-old");
+    assert!(refused["message"].as_str().unwrap().ends_with("after 1s it shall not look new"), "{refused}");
+    assert_eq!(refresh(&[]).summary()["seq"], 2);
+}
+
+#[test]
 fn a_refresh_names_the_store_that_lacks_the_snapshot_and_leaves_it_alone() {
     let (world, data, pin) = prepared();
     publish_to_two(&world, &data, 1).summary();

@@ -4,8 +4,22 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::{
-    cli::{Code, config, context::Context, env, exit::Failure, nodes, reports},
-    ops::doctor::{self, Finding, Health},
+    cli::{
+        Code, config,
+        context::Context,
+        env,
+        exit::Failure,
+        freeze, node_profiles, nodes, reports,
+        rpc::{self, GateArgs, RpcArgs},
+    },
+    node::gate::{
+        Gate,
+        plan::{Given, Shown},
+    },
+    ops::{
+        doctor::{self, Finding, Health},
+        metrics,
+    },
     types::ChannelName,
 };
 
@@ -15,7 +29,7 @@ Examples:
   qsync doctor kusama/pruned
 ";
 
-/// Look for what would keep a publish from working: configuration, keys, stores, room
+/// Look for what would keep a publish from working: configuration, keys, stores, node, room
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES)]
 pub(crate) struct DoctorArgs {
@@ -90,8 +104,46 @@ async fn look_at(channel: &ChannelName, to: &[String], context: &Context) -> Vec
             Err(failure) => fault("monitor", &failure),
         });
     }
+    findings.extend(node(channel, &configured, context).await);
     findings.extend(stores(channel, &configured, to, context).await);
     findings.into_iter().map(|finding| Finding { check: format!("{channel}: {}", finding.check), ..finding }).collect()
+}
+
+/// The node: whether it is fit, as its gate would ask; whether it could be frozen; and whether a run has left it stopped.
+async fn node(channel: &ChannelName, configured: &config::Channel, context: &Context) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let profile = match node_profiles::node(None, &[], configured, context) {
+        Ok(node) => node.profile,
+        Err(failure) => return vec![fault("node", &failure)],
+    };
+    let rpc = RpcArgs::default();
+    let address = rpc::address(&rpc, configured);
+    match address.and_then(|address| freeze::settings(None, channel, configured, address, context)) {
+        Ok(settings) => findings.push(Finding::ok("freeze", settings.method.name())),
+        Err(failure) => findings.push(fault("freeze", &failure)),
+    }
+    match rpc::gate(&rpc, &GateArgs::default(), channel, &profile, configured) {
+        Ok(None) => {}
+        Ok(Some(gate)) => findings.push(asked(&gate, context).await),
+        Err(failure) => findings.push(fault("node", &failure)),
+    }
+    if let Ok(state) = context.open_state()
+        && metrics::stopped_since(&*context.fs, &state, channel).is_some()
+    {
+        let hint = Some(format!("unless a publish is under way: qsync thaw {channel}"));
+        findings.push(Finding::fault("node", "a run has stopped it and has not started it again", hint));
+    }
+    findings
+}
+
+async fn asked(gate: &Gate, context: &Context) -> Finding {
+    let report = gate.ask(&Shown { height: None, genesis: None }, &Given::default(), context.now).await;
+    if report.is_met() {
+        return Finding::ok("node", format!("{} is fit to be published", report.node));
+    }
+    let unmet = report.lines().into_iter().filter(|line| line.starts_with("NOT met") || line.starts_with("unknown"));
+    let found = format!("{} is not fit: {}", report.node, unmet.collect::<Vec<_>>().join("; "));
+    Finding::fault("node", found, Some("docs/operations.md says what each condition means".to_owned()))
 }
 
 async fn stores(channel: &ChannelName, configured: &config::Channel, to: &[String], context: &Context) -> Vec<Finding> {

@@ -74,6 +74,9 @@ pub(crate) struct RefreshArgs {
     /// How long the new head is valid [default: 7d]
     #[arg(long, value_name = "TIME")]
     head_lifetime: Option<Span>,
+    /// How old the snapshot may be [default: gate.refresh_max_age of the channel, else 14d]
+    #[arg(long, value_name = "TIME")]
+    refresh_max_age: Option<Span>,
 }
 
 /// Go back to an older snapshot, when the newest must not be used
@@ -155,7 +158,9 @@ async fn refresh(args: RefreshArgs, context: &Context) -> Result<Shown, Failure>
     let (stores, unopened) = nodes::stores_with_heads(env::list(args.to, "QSYNC_TO", &configured.to), context).await?;
     let lifetime = args.head_lifetime.or(configured.head_lifetime).unwrap_or(Span::hours(7 * 24)).0;
     let state = context.open_state()?;
-    let refreshed = catalog::refresh(&stores, &args.channel, &state, context.now, lifetime.as_secs()).await?;
+    let max_age = args.refresh_max_age.or(configured.gate.refresh_max_age).unwrap_or(Span::hours(14 * 24)).0;
+    let terms = catalog::Terms { lifetime_secs: lifetime.as_secs(), max_age };
+    let refreshed = catalog::refresh(&stores, &args.channel, &state, context.now, terms).await?;
     refreshed.warnings.into_iter().for_each(|text| context.progress().event(Event::Warning { text }));
     let shown = shown(&refreshed.head, refreshed.stores);
     let hint = "qsync publish to all of them brings those that lack the snapshot up to date; a refresh does for the others";
