@@ -59,7 +59,8 @@ impl Reports {
         let state = context.open_state().map_err(|failure| failure.messages.join(": "))?;
         let before = Run::load(&*context.fs, &state, &self.channel);
         let published = summary.and_then(published);
-        let run = Run::after(before.as_ref(), self.channel.clone(), self.started, self.clock.elapsed().as_secs_f64(), exit, published);
+        let mut run = Run::after(before.as_ref(), self.channel.clone(), self.started, self.clock.elapsed().as_secs_f64(), exit, published);
+        run.downtime_seconds = summary.and_then(|summary| summary.freeze.as_ref()?.downtime_seconds);
         run.save(&*context.fs, &state).map_err(|e| format!("how this run went could not be kept for qsync check and the metrics: {e}"))
     }
 

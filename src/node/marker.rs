@@ -140,7 +140,7 @@ impl Markers {
     /// The channels that have a marker, readable or not.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Marker`] for a file that is named after no channel.
+    /// [`Error::Io`]. A file that is named after no channel is no marker of ours, and keeps no node from being brought back.
     pub fn channels(&self) -> Result<Vec<ChannelName>, Error> {
         let folder = self.folder();
         let entries = match self.fs.read_dir(&folder) {
@@ -149,11 +149,7 @@ impl Markers {
         };
         let names = entries.iter().filter(|entry| entry.kind == Kind::File).map(|entry| entry.name.to_string_lossy());
         let markers = names.filter(|name| name.ends_with(".json") && !name.starts_with('.'));
-        markers
-            .map(|name| {
-                channel_of(&name).ok_or_else(|| Error::Marker { path: folder.join(&*name), why: "it is named after no channel".to_owned() })
-            })
-            .collect()
+        Ok(markers.filter_map(|name| channel_of(&name)).collect())
     }
 
     /// A file with a lock that a program holds as its standard input while it stops the node, however long this process lives.

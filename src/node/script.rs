@@ -1,6 +1,6 @@
 //! The method `command`: a script of the operator freezes the node and says where its files are; the same script with `thaw` undoes that.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fs::File, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
@@ -22,14 +22,14 @@ pub struct Frozen {
     pub block_hash: Option<String>,
 }
 
-/// Calls the script.
+/// Calls the script. `held` is a file whose lock lives as long as the call, also when this process dies meanwhile.
 ///
 /// # Errors
 /// When it fails, takes longer than the time to stop, or prints something else than it should; it must then be undone all the same.
-pub fn freeze(marker: &Marker) -> Result<Frozen, Error> {
+pub(super) fn freeze(marker: &Marker, held: Option<File>) -> Result<Frozen, Error> {
     let what = marker.script.join(" ");
     let limit = Duration::from_secs(marker.stop_timeout_secs.saturating_add(marker.start_timeout_secs));
-    let text = Call { argv: &marker.script, limit, late: Late::Leave, listen: Listen::Yes, stdin: None }.succeed()?;
+    let text = Call { argv: &marker.script, limit, late: Late::Leave, listen: Listen::Yes, stdin: held }.succeed()?;
     parse(&text).map_err(|why| Error::Answer { what, why })
 }
 
@@ -68,23 +68,27 @@ mod tests {
         Marker { script, stop_timeout_secs: 0, start_timeout_secs: 5, ..marker(Phase::Stopping) }
     }
 
+    fn freeze_now(marker: &Marker) -> Result<Frozen, Error> {
+        freeze(marker, None)
+    }
+
     #[test]
     fn what_the_script_prints_is_where_the_files_are() {
-        let frozen = freeze(&scripted(r#"echo '{"dir":"/snap","height":7,"block_hash":"0xab"}'"#)).unwrap();
+        let frozen = freeze_now(&scripted(r#"echo '{"dir":"/snap","height":7,"block_hash":"0xab"}'"#)).unwrap();
         assert_eq!(frozen, Frozen { dir: "/snap".into(), height: Some(7), block_hash: Some("0xab".into()) });
-        assert_eq!(freeze(&scripted(r#"echo '{"dir":"/snap"}'"#)).unwrap().height, None);
+        assert_eq!(freeze_now(&scripted(r#"echo '{"dir":"/snap"}'"#)).unwrap().height, None);
     }
 
     #[test]
     fn garbage_a_failure_and_silence_are_refused_with_what_it_said() {
-        let why = |script: &str| freeze(&scripted(script)).unwrap_err().to_string();
+        let why = |script: &str| freeze_now(&scripted(script)).unwrap_err().to_string();
         assert!(why("echo done").contains("expected {\"dir\""), "{}", why("echo done"));
         assert!(why("true").contains("expected"));
         assert!(why(r#"echo '{"dir":"snap"}'"#).contains("not an absolute path"));
         assert!(why(r#"echo '{"dir":"/a","block_hash":"x"}'"#).contains("no height"));
         assert!(why("echo no pool >&2; exit 3").ends_with("exit status: 3: no pool"));
         let slow = Marker { start_timeout_secs: 0, ..scripted("sleep 5") };
-        assert!(matches!(freeze(&slow), Err(Error::Late { .. })));
+        assert!(matches!(freeze_now(&slow), Err(Error::Late { .. })));
     }
 
     #[test]

@@ -12,7 +12,6 @@ use super::{
     },
     manager::{Manager, State},
     marker::{Marker, Markers, Phase},
-    script,
 };
 use crate::types::ChannelName;
 
@@ -51,8 +50,13 @@ pub type RemoveClone<'a> = &'a dyn Fn(&Path) -> Result<(), String>;
 /// [`Error::Down`] when the node cannot be started; then the marker stays. A clone that cannot be removed keeps the marker, too, but is
 /// told only after the node is back.
 pub fn thaw(markers: &Markers, marker: Marker, remove_clone: RemoveClone<'_>) -> Result<Thawed, Error> {
-    let actions = plan::thaw(&marker, look(&marker));
     let channel = marker.channel.clone();
+    // What the dead run asked to stop the node may still be asking: the node would seem to run, and stop a moment later.
+    let begun = marker.phase == Phase::Stopping && Boot::of(&marker.owner) == Boot::Same && !marker.owner.is_alive();
+    if begun && marker.manager.is_some() {
+        Down::inherit(markers.clone(), marker.clone()).await_end_of_stop()?;
+    }
+    let actions = plan::thaw(&marker, look(&marker));
     if actions.is_empty() {
         return Ok(Thawed { channel, outcome: Outcome::Busy, attempts: marker.attempts });
     }
@@ -84,7 +88,7 @@ fn carry_out(down: &mut Down, actions: &[Action], remove_clone: RemoveClone<'_>)
             // A start has waited for it.
             Action::AwaitAnswer if actions.contains(&Action::Start) => {}
             Action::AwaitAnswer => back = down.see_it_back(Ok(())),
-            Action::UndoScript => back = script::undo(down.marker()),
+            Action::UndoScript => back = down.undo_script(),
             // Also where the node is not back: a full disk may be why.
             Action::RemoveClone => back = clean(down, remove_clone, back),
             Action::RemoveMarker => {}

@@ -2,7 +2,11 @@
 //!
 //! Every number has the label `channel`. Times are seconds since 1970.
 
-use std::{collections::BTreeMap, io, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::Path,
+};
 
 use prometheus::{GaugeVec, Opts, Registry, TextEncoder};
 
@@ -83,9 +87,12 @@ impl Metrics {
     /// # Errors
     /// When the state directory cannot be read.
     pub fn add_state(&mut self, fs: &dyn Fs, state: &StateDir) -> io::Result<()> {
-        for run in Run::all(fs, state)? {
-            self.add_run(&run);
-            self.add_stopped_node(&run.channel, stopped_since(fs, state, &run.channel));
+        let runs = Run::all(fs, state)?;
+        runs.iter().for_each(|run| self.add_run(run));
+        // A first publish that was killed has a marker and no run.
+        let channels: BTreeSet<ChannelName> = runs.into_iter().map(|run| run.channel).chain(marked(fs, state)).collect();
+        for channel in &channels {
+            self.add_stopped_node(channel, stopped_since(fs, state, channel));
         }
         Ok(())
     }
@@ -105,16 +112,27 @@ impl Metrics {
     }
 }
 
+/// The channels that have a marker.
+fn marked(fs: &dyn Fs, state: &StateDir) -> Vec<ChannelName> {
+    let entries = fs.read_dir(&state.path().join(MARKERS)).unwrap_or_default();
+    let names = entries.iter().map(|entry| entry.name.to_string_lossy().into_owned());
+    names.filter_map(|name| name.strip_suffix(".json")?.replacen('+', "/", 1).parse().ok()).collect()
+}
+
 /// When the node of a channel was stopped by a run that has not started it again, seconds since 1970.
 #[must_use]
 pub fn stopped_since(fs: &dyn Fs, state: &StateDir, channel: &ChannelName) -> Option<f64> {
     let marker = state.path().join(MARKERS).join(format!("{}+{}.json", channel.chain(), channel.profile()));
-    let bytes = fs.read(&marker, MAX_MARKER_BYTES).ok()?;
+    let bytes = match fs.read(&marker, MAX_MARKER_BYTES) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return None,
+        read => read.unwrap_or_default(),
+    };
     // Whatever is wrong with the marker, a node waits.
     let marker = serde_json::from_slice::<serde_json::Value>(&bytes).ok();
     let says = |key: &str, what: serde_json::Value| marker.as_ref().and_then(|marker| marker.get(key)) == Some(&what);
-    if says("phase", "running".into()) || says("was_running", false.into()) {
-        // Only its clone is left, or it did not run before.
+    let by_script = says("method", "command".into());
+    if says("phase", "running".into()) || (says("was_running", false.into()) && !by_script) {
+        // Only its clone is left, or it did not run before; of a script nobody knows.
         return None;
     }
     let since = marker.as_ref().and_then(|marker| marker.get("since")?.as_str()?.parse().ok());

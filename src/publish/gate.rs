@@ -54,6 +54,7 @@ pub(super) async fn pass(options: &Options, state: &StateDir, heads: &Heads, sou
     let (report, facts) = ask(options, node, heads).await;
     match facts {
         Some(facts) => {
+            heads.check_height(facts.height)?;
             let text = format!("the node {} is fit to be published: {}", report.node, values(&report));
             options.progress.event(Event::Note { text });
             Ok(facts)

@@ -161,6 +161,7 @@ async fn make_ready(options: &Arc<Options>, node: &Freezer) -> Result<Ready, Err
     let mut facts = gate::pass(options, &state, &heads, &source).await?;
     // 3. The freeze: files that do not change, and a node that runs again.
     let frozen = node.freeze(options, &source, &mut facts).await?;
+    heads.check_height(facts.height)?;
     // 4. Scan, and refuse links, special files and secrets.
     let source = source.scan(options, frozen).await?;
     // 5. Which files are published already, as far as the file system can tell.

@@ -26,6 +26,10 @@ echo "$1" >> calls
 say() { cat "$1" 2>/dev/null || echo "$2"; }
 case $1 in
 container)
+    # Somebody else starts it, when it has been seen stopped once.
+    if [ -e somebody-starts ] && [ ! -e running ]; then
+        if [ -e seen-stopped ]; then touch running; else touch seen-stopped; fi
+    fi
     if [ -e running ]; then runs=true; else runs=false; fi
     printf '[{"State":{"Running":%s,"ExitCode":%s},"Config":{"StopTimeout":%s}}]' $runs "$(say exit-code 0)" "$(say stop-timeout 900)" ;;
 stop)
@@ -383,4 +387,24 @@ fn a_script_freezes_and_is_called_again_however_the_run_ends() {
     child.kill().unwrap();
     child.wait().unwrap();
     scene.until("the watchdog", |scene| scene.runs() && !scene.marker().exists());
+}
+
+// PU-01
+#[test]
+fn a_node_that_somebody_starts_while_it_is_copied_is_not_published() {
+    let scene = Scene::stop_clone();
+    scene.set("somebody-starts", "");
+    let refused = scene.publish().json_error(18);
+    assert_eq!(refused["code"], "stop-not-clean");
+    assert!(refused["message"].as_str().unwrap().contains("somebody started it while it was copied"), "{refused}");
+    assert!(scene.runs() && !scene.world.store().join("heads").exists());
+}
+
+#[test]
+fn a_file_in_the_folder_of_markers_that_is_no_marker_keeps_no_node_stopped() {
+    let scene = Scene::stop_clone();
+    fs::create_dir_all(scene.world.path("provider-state/freeze")).unwrap();
+    fs::write(scene.world.path("provider-state/freeze/notes.json"), "mine").unwrap();
+    scene.world.provider().args(["thaw", "--all"]).summary();
+    scene.publish().summary();
 }

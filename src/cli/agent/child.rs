@@ -7,6 +7,8 @@ use tokio::process::{Child, Command};
 
 use crate::progress::Stop;
 
+/// This program, also after its file was replaced by a new release.
+const OWN_PROGRAM: &str = "/proc/self/exe";
 /// How long a command that was asked to stop may take: a node may have to be started again first.
 const GRACE: Duration = Duration::from_secs(15 * 60);
 
@@ -16,9 +18,9 @@ const GRACE: Duration = Duration::from_secs(15 * 60);
 /// # Errors
 /// When it cannot be started.
 pub(super) async fn run(words: impl IntoIterator<Item = OsString>, stop: &Stop) -> io::Result<i32> {
-    let program = std::env::current_exe()?;
     // What puts the agent itself off is not for its commands. A group of its own: ^C on a terminal reaches the agent alone, which passes it on once.
-    let mut child = Command::new(program).args(words).env_remove("QSYNC_JITTER").stdin(Stdio::null()).process_group(0).spawn()?;
+    let mut child =
+        Command::new(OWN_PROGRAM).arg0("qsync").args(words).env_remove("QSYNC_JITTER").stdin(Stdio::null()).process_group(0).spawn()?;
     let status = tokio::select! {
         status = child.wait() => status?,
         () = stop.wait() => {

@@ -22,7 +22,7 @@ use super::{Code, context::Context, exit::Failure};
 use crate::{
     catalog::StateDir,
     fs::Fs,
-    ops::metrics::Metrics,
+    ops::metrics::{self, Metrics},
     progress::{Event, Stop},
     types::{ChannelName, Timestamp},
 };
@@ -94,15 +94,31 @@ async fn next_task(desk: &Desk, stop: &Stop) -> Option<Task> {
 async fn perform(desk: &Desk, task: &Task, global: &[OsString], context: &Context) {
     let (began, clock) = (Timestamp::now(), Instant::now());
     desk.begins(task, began, context);
-    let words = words(task).into_iter().map(OsString::from).chain(global.iter().cloned());
-    let exit = child::run(words, &context.stop).await.unwrap_or_else(|error| {
-        context.progress().event(Event::Warning { text: format!("qsync could not be started: {error}") });
-        1
-    });
+    let exit = tokio::select! {
+        exit = command(task, global, context) => exit,
+        // A node of another channel does not wait for hours until this one is uploaded.
+        () = thaw_meanwhile(global, context), if *task != Task::Thaw => 1,
+    };
     desk.ended(task, began, exit, context);
     let done = Done { task: name(task), channel: channel(task), exit, seconds: clock.elapsed().as_secs_f64() };
     if !(exit == 0 && *task == Task::Thaw) {
         context.output.item("task", &done, text);
+    }
+}
+
+async fn command(task: &Task, global: &[OsString], context: &Context) -> i32 {
+    let words = words(task).into_iter().map(OsString::from).chain(global.iter().cloned());
+    child::run(words, &context.stop).await.unwrap_or_else(|error| {
+        context.progress().event(Event::Warning { text: format!("qsync could not be started: {error}") });
+        1
+    })
+}
+
+/// Never ends: it goes on as long as another command does.
+async fn thaw_meanwhile(global: &[OsString], context: &Context) {
+    loop {
+        tokio::time::sleep(Duration::try_from(plan::THAW_EVERY).unwrap_or(NAP)).await;
+        command(&Task::Thaw, global, context).await;
     }
 }
 
@@ -221,7 +237,8 @@ impl http::Answers for Desk {
     fn faults(&self) -> Vec<String> {
         let known = self.known();
         let now = Timestamp::now();
-        let stopped = known.jobs.iter().filter(|(_, past)| past.exit == Some(NODE_STOPPED));
+        let is_marked = |channel: &ChannelName| metrics::stopped_since(&*self.fs, &self.state, channel).is_some();
+        let stopped = known.jobs.iter().filter(|(job, past)| past.exit == Some(NODE_STOPPED) && is_marked(&job.channel));
         let stopped =
             stopped.map(|(job, _)| format!("{}: its node was stopped and could not be started again: qsync thaw {0}", job.channel));
         let thaw =

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use clap::Args;
 
 use crate::{
-    cli::{Code, context::Context, exit::Failure},
+    cli::{Code, Exit, context::Context, exit::Failure},
     node::{
         thaw::{Outcome, Thawed},
         watchdog::{self, Run},
@@ -60,7 +60,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     tokio::task::spawn_blocking(work).await.map_err(|_| Failure::new(Code::Error, "a worker died"))
 }
 
-/// Every node has its line; the first that is not back is the failure.
+/// Every node has its line; the first that is not back is the failure, one that is down before all others.
 fn show(tried: Vec<Tried>, context: &Context) -> Result<(), Failure> {
     let mut failed: Option<Failure> = None;
     for one in tried {
@@ -70,10 +70,9 @@ fn show(tried: Vec<Tried>, context: &Context) -> Result<(), Failure> {
                 let next = Failure::from(error);
                 failed = Some(match failed {
                     None => next,
-                    Some(mut first) => {
-                        first.details.push(format!("{}: {}", one.channel, next.messages.join(": ")));
-                        first
-                    }
+                    // A node that is down outranks every other reason.
+                    Some(first) if first.exit() != Exit::NodeStopped && next.exit() == Exit::NodeStopped => with_detail(next, &first),
+                    Some(first) => with_detail(first, &next),
                 });
             }
         }
@@ -85,6 +84,11 @@ fn show(tried: Vec<Tried>, context: &Context) -> Result<(), Failure> {
             Ok(())
         }
     }
+}
+
+fn with_detail(mut failure: Failure, other: &Failure) -> Failure {
+    failure.details.push(other.messages.join(": "));
+    failure
 }
 
 /// All that is told stands in the lines before.

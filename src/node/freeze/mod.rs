@@ -19,6 +19,7 @@ use super::{
     manager::{Manager, State, Stop},
     marker::{Marker, Markers, Phase},
     owner::Owner,
+    script,
 };
 use crate::types::{ChannelName, Timestamp};
 
@@ -134,7 +135,11 @@ impl Down {
             stop_timeout_secs: settings.stop_timeout.as_secs(),
             start_timeout_secs: settings.start_timeout.as_secs(),
         };
-        markers.write(&marker)?;
+        if let Err(error) = markers.write(&marker) {
+            // It may be there in part or in whole, and would have an untouched node stopped by whoever finds it.
+            let _best_effort = markers.remove(channel);
+            return Err(error);
+        }
         Ok(Self { markers, marker })
     }
 
@@ -172,6 +177,40 @@ impl Down {
             Err(late @ Error::Late { .. }) => Err(Error::NotClean { why: late.to_string() }),
             Err(error) => Err(error),
         }
+    }
+
+    /// Lets the operator's script freeze the node.
+    ///
+    /// # Errors
+    /// When it fails or says something else than it should; it must then be undone all the same.
+    pub fn by_script(&mut self) -> Result<script::Frozen, Error> {
+        let frozen = script::freeze(&self.marker, self.held().ok().flatten())?;
+        self.advance(Phase::Cloned)?;
+        Ok(frozen)
+    }
+
+    /// Lets the script undo what it did, once it has ended doing it.
+    ///
+    /// # Errors
+    /// [`Error::Down`].
+    pub fn undo_script(&self) -> Result<(), Error> {
+        // A script that has ended well may have left the node itself with its standard input.
+        if self.marker.phase == Phase::Stopping {
+            self.await_end_of_stop()?;
+        }
+        script::undo(&self.marker)
+    }
+
+    /// Waits until no program of this run, or of a dead one, is stopping the node any more, for as long as it may take to stop.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(super) fn await_end_of_stop(&self) -> Result<(), Error> {
+        let until = Instant::now() + Duration::from_secs(self.marker.stop_timeout_secs);
+        while self.markers.is_stopping(&self.marker.channel)? && Instant::now() < until {
+            std::thread::sleep(POLL);
+        }
+        Ok(())
     }
 
     fn held(&self) -> Result<Option<File>, Error> {
@@ -253,10 +292,7 @@ impl Down {
 
     /// Waits until no program of a dead run is stopping the node any more, then stops it for good.
     pub(super) fn finish_stop(&mut self) -> Result<(), Error> {
-        let until = Instant::now() + Duration::from_secs(self.marker.stop_timeout_secs);
-        while self.markers.is_stopping(&self.marker.channel)? && Instant::now() < until {
-            std::thread::sleep(POLL);
-        }
+        self.await_end_of_stop()?;
         let stopped = self.stop();
         // How it stopped does not matter any more; whether it has, does.
         match (self.marker.phase, stopped) {

@@ -12,8 +12,9 @@ use crate::node::{
 
 /// What an engine gives a container that asks for nothing, before it kills it.
 const DEFAULT_KILL: Duration = Duration::from_secs(10);
-/// What a shell and all engines make of SIGKILL.
-const KILLED: i64 = 137;
+/// Exit codes of a program that ended by itself when it was asked: its own good end, and what SIGINT and SIGTERM make of one that does not
+/// handle them. 137 is a kill, 134 and 139 are crashes.
+const ASKED: [i64; 3] = [0, 130, 143];
 
 /// What `inspect` says, as far as it matters here.
 #[derive(Debug, Deserialize)]
@@ -78,10 +79,9 @@ impl Container {
 
     pub(super) fn last_stop(&self) -> Stop {
         match (self.state, self.exit_code, self.oom_killed) {
-            (State::Stopped, KILLED, _) | (State::Stopped, _, true) => {
-                Stop::Unclean(format!("it was killed, exit code {}", self.exit_code))
-            }
-            (State::Stopped, _, false) => Stop::Clean,
+            (State::Stopped, code, false) if ASKED.contains(&code) => Stop::Clean,
+            (State::Stopped, code, true) => Stop::Unclean(format!("it was killed for want of memory, exit code {code}")),
+            (State::Stopped, code, false) => Stop::Unclean(format!("it was killed or failed, exit code {code}")),
             (State::Running | State::Stopping | State::Unknown, ..) => Stop::Unclean("the container runs".to_owned()),
         }
     }
@@ -113,6 +113,9 @@ mod tests {
         assert_eq!(last(r#"{"Running":false,"Status":"exited","ExitCode":143}"#), Stop::Clean);
         assert!(matches!(last(r#"{"Running":false,"ExitCode":137}"#), Stop::Unclean(why) if why.contains("137")));
         assert!(matches!(last(r#"{"Running":false,"ExitCode":1,"OOMKilled":true}"#), Stop::Unclean(_)));
+        for code in [1, 134, 139, 255] {
+            assert!(matches!(last(&format!(r#"{{"Running":false,"ExitCode":{code}}}"#)), Stop::Unclean(_)), "{code}");
+        }
         assert!(matches!(last(r#"{"Running":true,"ExitCode":0}"#), Stop::Unclean(_)));
     }
 

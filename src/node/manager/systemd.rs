@@ -13,12 +13,22 @@ use crate::node::{
 pub(super) struct Shown {
     active: String,
     result: String,
+    /// Whether its main process has ended since the machine was started.
+    has_ended: bool,
     /// `None` when it never kills.
     pub(super) kills_after: Option<Duration>,
 }
 
 pub(super) fn show(unit: &str) -> Result<Shown, Error> {
-    let argv = argv(&["systemctl", "show", "--no-pager", "-p", "LoadState,ActiveState,Result,TimeoutStopUSec", "--", unit]);
+    let argv = argv(&[
+        "systemctl",
+        "show",
+        "--no-pager",
+        "-p",
+        "LoadState,ActiveState,Result,TimeoutStopUSec,ExecMainExitTimestampMonotonic",
+        "--",
+        unit,
+    ]);
     let text = Call::ask(&argv, ASK).succeed()?;
     parse(&text).map_err(|why| Error::Answer { what: argv.join(" "), why })
 }
@@ -37,7 +47,9 @@ fn parse(text: &str) -> Result<Shown, String> {
         "infinity" => None,
         time => Some(humantime::parse_duration(time).map_err(|_| format!("TimeoutStopUSec is {time:?}"))?),
     };
-    Ok(Shown { active: value("ActiveState")?.to_owned(), result: value("Result")?.to_owned(), kills_after })
+    // A unit that never ran is "inactive, success" too, whatever the power cut before has left of its files.
+    let has_ended = value("ExecMainExitTimestampMonotonic")? != "0";
+    Ok(Shown { active: value("ActiveState")?.to_owned(), result: value("Result")?.to_owned(), has_ended, kills_after })
 }
 
 impl Shown {
@@ -52,8 +64,10 @@ impl Shown {
     }
 
     pub(super) fn last_stop(&self) -> Stop {
-        if self.active == "inactive" && self.result == "success" {
+        if self.active == "inactive" && self.result == "success" && self.has_ended {
             Stop::Clean
+        } else if self.active == "inactive" && self.result == "success" {
+            Stop::Unclean("it has not run since the machine was started, so nothing says how it stopped before".to_owned())
         } else {
             Stop::Unclean(format!("systemd says ActiveState={} and Result={}", self.active, self.result))
         }
@@ -81,7 +95,9 @@ mod tests {
     use super::*;
 
     fn shown(active: &str, result: &str, time: &str) -> Result<Shown, String> {
-        parse(&format!("Result={result}\nLoadState=loaded\nActiveState={active}\nTimeoutStopUSec={time}\n"))
+        parse(&format!(
+            "Result={result}\nLoadState=loaded\nActiveState={active}\nTimeoutStopUSec={time}\nExecMainExitTimestampMonotonic=9215\n"
+        ))
     }
 
     #[test]
@@ -90,6 +106,12 @@ mod tests {
         for (active, result) in [("failed", "timeout"), ("failed", "signal"), ("inactive", "oom-kill"), ("deactivating", "success")] {
             assert!(matches!(shown(active, result, "15min").unwrap().last_stop(), Stop::Unclean(_)), "{active} {result}");
         }
+    }
+
+    #[test]
+    fn a_unit_that_never_ran_since_the_boot_proves_nothing() {
+        let text = "Result=success\nLoadState=loaded\nActiveState=inactive\nTimeoutStopUSec=15min\nExecMainExitTimestampMonotonic=0\n";
+        assert!(matches!(parse(text).unwrap().last_stop(), Stop::Unclean(why) if why.contains("has not run")));
     }
 
     #[test]

@@ -6,7 +6,6 @@ use crate::{
         self,
         freeze::Method,
         marker::{Marker, Phase},
-        script,
         thaw::{self, Outcome},
     },
     progress::in_one_line,
@@ -41,7 +40,7 @@ pub(super) fn finish(options: &Options, ended: Ended) -> (Option<FreezeSummary>,
     let frozen = down.is_some();
     if let Some(down) = down {
         if method == Method::Command {
-            failed = script::undo(down.marker()).err();
+            failed = down.undo_script().err();
         }
         if failed.is_none() && removed.is_ok() && may_end(down.marker()) {
             down.end().err().into_iter().for_each(|error| warnings.push(in_one_line(&error)));

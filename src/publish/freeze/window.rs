@@ -1,6 +1,7 @@
 //! The time in which the node is down. Everything that can be known before it is asked before it.
 
 use std::{
+    collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Arc,
@@ -20,6 +21,7 @@ use crate::{
         },
         in_use::{self, Use},
     },
+    fs::Stat,
     node::{
         self,
         answers::{Answers, HttpServer},
@@ -27,7 +29,6 @@ use crate::{
         freeze::{Down, Method, plan},
         manager::{Manager, State, Stop},
         marker::Phase,
-        script,
         watchdog::Watchdog,
     },
     publish::{Error, Options},
@@ -92,8 +93,7 @@ fn by_script(options: &Options, ended: &mut Ended) -> Result<Frozen, Error> {
         return Err(Error::Interrupted);
     }
     let down = ended.down.insert(Down::begin(markers(options), &options.channel, settings, false, None)?);
-    let frozen = script::freeze(down.marker())?;
-    down.advance(Phase::Cloned)?;
+    let frozen = down.by_script()?;
     let block = frozen.height.map(|height| (height, frozen.block_hash));
     Ok(Frozen { dir: frozen.dir, known_by: KnownBy::Themselves, block })
 }
@@ -146,6 +146,7 @@ fn prepare(options: &Options, place: &Path) -> Result<Option<Abilities>, Error> 
     remove_clone(options, place)?;
     if settings.method == Method::Btrfs {
         btrfs::check(&options.data_dir)?;
+        check_one_subvolume(options)?;
         if fs.canonicalize(&options.data_dir).is_ok_and(|dir| place.starts_with(dir)) {
             return Err(disk::Error::CloneForeign { path: place.to_owned(), why: "it would lie in its own snapshot" }.into());
         }
@@ -160,6 +161,19 @@ fn prepare(options: &Options, place: &Path) -> Result<Option<Abilities>, Error> 
     check_space(options, place, cost.copy_bytes)?;
     plan::check_downtime(cost.copy_bytes, cost.time, settings.max_downtime)?;
     Ok(Some(abilities))
+}
+
+/// A snapshot shows a subvolume below its own as an empty directory: half a database.
+fn check_one_subvolume(options: &Options) -> Result<(), Error> {
+    let scan = clone::select(&*options.fs, &options.data_dir, &options.selection())?;
+    let own = options.fs.stat(&scan.root).map_err(|source| disk::Error::Io { action: "look at", path: scan.root.clone(), source })?;
+    match scan.files.iter().find(|file| file.stat.dev != own.dev) {
+        Some(file) => {
+            let why = "lies in a subvolume of its own, which a snapshot of the data directory leaves out".to_owned();
+            Err(disk::Error::SourcePart { path: scan.root.join(&file.path), why }.into())
+        }
+        None => Ok(()),
+    }
 }
 
 fn check_space(options: &Options, place: &Path, copy_bytes: u64) -> Result<(), Error> {
@@ -187,8 +201,10 @@ fn stop_and_clone(
     } else if let Stop::Unclean(why) = manager.last_stop()? {
         return Err(node::Error::NotClean { why }.into());
     }
-    check_released(options, manager)?;
+    let was_running = down.marker().was_running;
+    check_released(options, manager, was_running)?;
     let made = make_clone(options, place, abilities)?;
+    check_still_at_rest(options, manager, was_running, &made.0)?;
     down.advance(Phase::Cloned)?;
     Ok(made)
 }
@@ -202,14 +218,33 @@ fn check_written(options: &Options, requested: Timestamp) -> Result<(), Error> {
     Ok(plan::check_written(&found, requested.as_nanosecond())?)
 }
 
-/// A node that is gone has no file open. What cannot be seen is the manager's word, and a command has none.
-fn check_released(options: &Options, manager: &Manager) -> Result<(), Error> {
+/// Somebody may have started the node meanwhile: a cron job, another tool, the operator. Then the copy is of no moment.
+fn check_still_at_rest(options: &Options, manager: &Manager, was_running: bool, frozen: &Frozen) -> Result<(), Error> {
+    if let KnownBy::Originals(originals) = &frozen.known_by {
+        let scan = clone::select(&*options.fs, &options.data_dir, &options.selection())?;
+        let now: BTreeMap<&RelPath, &Stat> = scan.files.iter().map(|file| (&file.path, &file.stat)).collect();
+        // A link changes the ctime of the original, and nothing else that counts.
+        let key = |stat: &Stat| (stat.dev, stat.ino, stat.len, stat.mtime_ns);
+        let differs = |path: &&RelPath| originals.get(*path).map(key) != now.get(*path).map(|stat| key(stat));
+        if let Some(path) = originals.keys().chain(now.keys().copied()).find(differs) {
+            return Err(disk::Error::SourceChanged { path: path.clone(), what: "changed" }.into());
+        }
+    }
+    if manager.state()? == State::Running {
+        return Err(node::Error::NotClean { why: "somebody started it while it was copied".to_owned() }.into());
+    }
+    check_released(options, manager, was_running)
+}
+
+/// A node that is gone has no file open. What cannot be seen is the manager's word where it has just stopped the node; of one that was stopped
+/// before, it may run under another name.
+fn check_released(options: &Options, manager: &Manager, was_running: bool) -> Result<(), Error> {
     let until = Instant::now() + LINGER;
     let by_command = matches!(manager, Manager::Command { .. });
     loop {
         let why = match in_use::probe(&options.data_dir) {
             Use::Free => return Ok(()),
-            Use::Unknown { .. } if !by_command || options.assume_stopped => return Ok(()),
+            Use::Unknown { .. } if (!by_command && was_running) || options.assume_stopped => return Ok(()),
             Use::Unknown { why } => return Err(disk::Error::SourceUseUnknown { path: options.data_dir.clone(), why }.into()),
             Use::InUse { what, pid } => pid.map_or_else(|| what.clone(), |pid| format!("{what} (process {pid})")),
         };
