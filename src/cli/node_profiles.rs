@@ -105,6 +105,9 @@ fn is_file_name(name: &str) -> bool {
 fn read_if_there(file: &Path) -> Result<Option<NodeProfile>, Failure> {
     match fs::metadata(file) {
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(None),
+        Ok(meta) if !meta.is_file() => {
+            return Err(Failure::new(Code::Config, format!("the node profile {} is no file", file.display())));
+        }
         Ok(meta) if meta.len() > MAX_BYTES => {
             return Err(Failure::new(Code::Config, format!("the node profile {} is larger than {MAX_BYTES} bytes", file.display())));
         }

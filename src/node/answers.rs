@@ -3,7 +3,7 @@
 use std::{
     fmt::Debug,
     io::{self, Read, Write},
-    net::{TcpStream, ToSocketAddrs},
+    net::{SocketAddr, TcpStream, ToSocketAddrs},
     time::Duration,
 };
 
@@ -33,8 +33,19 @@ impl HttpServer {
     }
 
     fn ask(&self) -> io::Result<()> {
-        let address = self.address.to_socket_addrs()?.next().ok_or(io::ErrorKind::NotFound)?;
-        let mut stream = TcpStream::connect_timeout(&address, LIMIT)?;
+        // A name may have several addresses, of which the node listens on one.
+        let mut tried = Err(io::ErrorKind::NotFound.into());
+        for address in self.address.to_socket_addrs()? {
+            tried = self.ask_at(&address);
+            if tried.is_ok() {
+                break;
+            }
+        }
+        tried
+    }
+
+    fn ask_at(&self, address: &SocketAddr) -> io::Result<()> {
+        let mut stream = TcpStream::connect_timeout(address, LIMIT)?;
         stream.set_read_timeout(Some(LIMIT))?;
         stream.set_write_timeout(Some(LIMIT))?;
         let question = r#"{"jsonrpc":"2.0","id":1,"method":"rpc_modules","params":[]}"#;

@@ -54,7 +54,7 @@ pub fn thaw(markers: &Markers, marker: Marker, remove_clone: RemoveClone<'_>) ->
     // What the dead run asked to stop the node may still be asking: the node would seem to run, and stop a moment later.
     let begun = marker.phase == Phase::Stopping && Boot::of(&marker.owner) == Boot::Same && !marker.owner.is_alive();
     if begun && marker.manager.is_some() {
-        Down::inherit(markers.clone(), marker.clone()).await_end_of_stop()?;
+        Down::inherit(markers.clone(), marker.clone()).await_end_of_stop();
     }
     let actions = plan::thaw(&marker, look(&marker));
     if actions.is_empty() {

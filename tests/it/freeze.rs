@@ -408,3 +408,21 @@ fn a_file_in_the_folder_of_markers_that_is_no_marker_keeps_no_node_stopped() {
     scene.world.provider().args(["thaw", "--all"]).summary();
     scene.publish().summary();
 }
+
+#[test]
+fn a_stop_command_that_does_not_return_keeps_no_node_stopped() {
+    let scene = Scene::stop_clone();
+    let file = |name: &str| scene.file(name).display().to_string();
+    let text = format!(
+        "[channels.'{CHANNEL}'.freeze]\nmethod = 'stop-clone'\nreserve = '0%'\nstop_timeout = '1s'\nstart_timeout = '5s'\n\
+         stop = 'rm {running}; echo stop >> {calls}; sleep 20'\nstart = 'touch {running}'\nstatus = 'test -e {running}'\n",
+        running = file("running"),
+        calls = file("calls")
+    );
+    fs::write(scene.world.path("config.toml"), text).unwrap();
+    let refused = scene.publish().json_error(18);
+    assert_eq!(refused["code"], "stop-not-clean", "{refused}");
+    assert!(scene.runs() && scene.calls("stop") == 1);
+    scene.world.provider().args(["thaw", "--all"]).summary();
+    assert!(scene.runs() && scene.calls("stop") == 1);
+}

@@ -196,21 +196,23 @@ impl Down {
     pub fn undo_script(&self) -> Result<(), Error> {
         // A script that has ended well may have left the node itself with its standard input.
         if self.marker.phase == Phase::Stopping {
-            self.await_end_of_stop()?;
+            self.await_end_of_stop();
         }
         script::undo(&self.marker)
     }
 
-    /// Waits until no program of this run, or of a dead one, is stopping the node any more, for as long as it may take to stop.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub(super) fn await_end_of_stop(&self) -> Result<(), Error> {
+    /// Waits until no program of this run, or of a dead one, is stopping the node any more, or the node has stopped: a stop command may have
+    /// more to do. No longer than the node may take to stop.
+    pub(super) fn await_end_of_stop(&self) {
         let until = Instant::now() + Duration::from_secs(self.marker.stop_timeout_secs);
-        while self.markers.is_stopping(&self.marker.channel)? && Instant::now() < until {
+        while self.is_being_stopped() && Instant::now() < until {
             std::thread::sleep(POLL);
         }
-        Ok(())
+    }
+
+    fn is_being_stopped(&self) -> bool {
+        let has_stopped = || self.marker.manager.as_ref().is_some_and(|manager| matches!(manager.state(), Ok(State::Stopped)));
+        self.markers.is_stopping(&self.marker.channel).unwrap_or(false) && !has_stopped()
     }
 
     fn held(&self) -> Result<Option<File>, Error> {
@@ -223,8 +225,8 @@ impl Down {
     /// Why it could not be started.
     pub fn start(&mut self) -> Result<(), Error> {
         if plan::stop_may_go_on(&self.marker, plan::Boot::of(&self.marker.owner)) {
-            // A start while it stops would do nothing, and be taken for a good one.
-            self.finish_stop()?;
+            // A start while it stops would do nothing, and be taken for a good one. But whatever comes of that, the node is started.
+            self.finish_stop();
         }
         self.marker.attempts = self.marker.attempts.saturating_add(1);
         let again = self.marker.attempts > 1;
@@ -271,7 +273,7 @@ impl Down {
     pub fn see_it_back(&mut self, first: Result<(), Error>) -> Result<(), Error> {
         let mut tried = first.and_then(|()| self.await_answer());
         for _ in 1..TRIES {
-            if tried.is_ok() || self.is_up() || self.marker.phase == Phase::Stopping {
+            if tried.is_ok() || self.is_up() {
                 break;
             }
             std::thread::sleep(PAUSE);
@@ -290,14 +292,13 @@ impl Down {
         Error::Down { channel: self.marker.channel.clone(), attempts: self.marker.attempts, why: why.to_owned() }
     }
 
-    /// Waits until no program of a dead run is stopping the node any more, then stops it for good.
-    pub(super) fn finish_stop(&mut self) -> Result<(), Error> {
-        self.await_end_of_stop()?;
-        let stopped = self.stop();
-        // How it stopped does not matter any more; whether it has, does.
-        match (self.marker.phase, stopped) {
-            (Phase::Stopping, Err(Error::NotClean { why })) => Err(self.down(&why)),
-            _ => Ok(()),
+    /// Sees a stop that was asked for to its end. An engine whose command line was killed goes on by itself, and is asked once more; a stop
+    /// command is not, for somebody may have started the node since.
+    fn finish_stop(&mut self) {
+        self.await_end_of_stop();
+        let Some(manager @ Manager::Container { .. }) = &self.marker.manager else { return };
+        if !matches!(manager.state(), Ok(State::Stopped)) {
+            let _the_start_says_whether_it_runs = self.stop();
         }
     }
 

@@ -13,22 +13,12 @@ use crate::node::{
 pub(super) struct Shown {
     active: String,
     result: String,
-    /// Whether its main process has ended since the machine was started.
-    has_ended: bool,
     /// `None` when it never kills.
     pub(super) kills_after: Option<Duration>,
 }
 
 pub(super) fn show(unit: &str) -> Result<Shown, Error> {
-    let argv = argv(&[
-        "systemctl",
-        "show",
-        "--no-pager",
-        "-p",
-        "LoadState,ActiveState,Result,TimeoutStopUSec,ExecMainExitTimestampMonotonic",
-        "--",
-        unit,
-    ]);
+    let argv = argv(&["systemctl", "show", "--no-pager", "-p", "LoadState,ActiveState,Result,TimeoutStopUSec", "--", unit]);
     let text = Call::ask(&argv, ASK).succeed()?;
     parse(&text).map_err(|why| Error::Answer { what: argv.join(" "), why })
 }
@@ -47,9 +37,7 @@ fn parse(text: &str) -> Result<Shown, String> {
         "infinity" => None,
         time => Some(humantime::parse_duration(time).map_err(|_| format!("TimeoutStopUSec is {time:?}"))?),
     };
-    // A unit that never ran is "inactive, success" too, whatever the power cut before has left of its files.
-    let has_ended = value("ExecMainExitTimestampMonotonic")? != "0";
-    Ok(Shown { active: value("ActiveState")?.to_owned(), result: value("Result")?.to_owned(), has_ended, kills_after })
+    Ok(Shown { active: value("ActiveState")?.to_owned(), result: value("Result")?.to_owned(), kills_after })
 }
 
 impl Shown {
@@ -63,11 +51,10 @@ impl Shown {
         }
     }
 
+    /// systemd forgets units that are at rest, but for those that failed: one that never ran looks like one that stopped well.
     pub(super) fn last_stop(&self) -> Stop {
-        if self.active == "inactive" && self.result == "success" && self.has_ended {
+        if self.active == "inactive" && self.result == "success" {
             Stop::Clean
-        } else if self.active == "inactive" && self.result == "success" {
-            Stop::Unclean("it has not run since the machine was started, so nothing says how it stopped before".to_owned())
         } else {
             Stop::Unclean(format!("systemd says ActiveState={} and Result={}", self.active, self.result))
         }
@@ -95,9 +82,7 @@ mod tests {
     use super::*;
 
     fn shown(active: &str, result: &str, time: &str) -> Result<Shown, String> {
-        parse(&format!(
-            "Result={result}\nLoadState=loaded\nActiveState={active}\nTimeoutStopUSec={time}\nExecMainExitTimestampMonotonic=9215\n"
-        ))
+        parse(&format!("Result={result}\nLoadState=loaded\nActiveState={active}\nTimeoutStopUSec={time}\n"))
     }
 
     #[test]
@@ -106,12 +91,6 @@ mod tests {
         for (active, result) in [("failed", "timeout"), ("failed", "signal"), ("inactive", "oom-kill"), ("deactivating", "success")] {
             assert!(matches!(shown(active, result, "15min").unwrap().last_stop(), Stop::Unclean(_)), "{active} {result}");
         }
-    }
-
-    #[test]
-    fn a_unit_that_never_ran_since_the_boot_proves_nothing() {
-        let text = "Result=success\nLoadState=loaded\nActiveState=inactive\nTimeoutStopUSec=15min\nExecMainExitTimestampMonotonic=0\n";
-        assert!(matches!(parse(text).unwrap().last_stop(), Stop::Unclean(why) if why.contains("has not run")));
     }
 
     #[test]
