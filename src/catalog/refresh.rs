@@ -203,7 +203,7 @@ fn any_or_first<T>(left: Vec<T>, failures: &mut Vec<store::Error>) -> Result<Vec
     if left.is_empty() && !failures.is_empty() { Err(failures.swap_remove(0).into()) } else { Ok(left) }
 }
 
-fn again<'a>(
+pub(super) fn again<'a>(
     newest: &'a Head,
     seq: u64,
     root_version: u32,

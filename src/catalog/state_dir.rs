@@ -194,8 +194,7 @@ impl StateDir {
     /// # Errors
     /// [`StateError::ChannelLocked`] when another process has it.
     pub fn lock_channel(&self, channel: &ChannelName) -> Result<Box<dyn Lock>, StateError> {
-        // `+` is in no channel name, so no two channels share a file.
-        let path = self.path.join("locks").join(format!("{}+{}", channel.chain(), channel.profile()));
+        let path = self.path.join("locks").join(channel.file_stem());
         self.try_lock(&path)?.ok_or_else(|| StateError::ChannelLocked { channel: channel.clone() })
     }
 

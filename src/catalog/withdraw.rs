@@ -3,8 +3,8 @@
 use super::{
     Error, Publisher, StateDir, fetch_manifest,
     open::blocking,
-    plan::{self, NextHead, Planned},
-    refresh::{advance, after, answering, holding, newest, next_seq, read_heads},
+    plan::{self, Planned},
+    refresh::{advance, after, again, answering, holding, newest, next_seq, read_heads},
     select,
 };
 use crate::{
@@ -56,19 +56,8 @@ pub async fn withdraw(
     let manifest = fetch_manifest(&sources, &current, &target).await?;
     let snapshot = Newest::of(&target, &manifest, on_ipfs(&current, &target));
     let previous = plan::without_newest(&current, &snapshot).ok_or_else(|| nothing_older(&current))?;
-    let next = NextHead {
-        repo: current.repo,
-        root_version: publisher.chain().newest().version,
-        channel,
-        seq,
-        now,
-        lifetime_secs,
-        window_hours: current.window_hours,
-        keep_last: previous.older.len(),
-        snapshot,
-        previous: Some(&previous),
-        moved: holding.iter().map(|(_, found)| found.head.as_deref()).collect(),
-    };
+    let moved = holding.iter().map(|(_, found)| found.head.as_deref()).collect();
+    let next = again(&previous, seq, publisher.chain().newest().version, now, lifetime_secs, moved);
     let Planned { head, dropped } = plan::next_head(next)?;
     let head = publisher.sign(&head, now)?;
     let moved = advance(&holding, &head, &mut failures).await?;

@@ -75,12 +75,6 @@ pub struct Marker {
 impl Marker {
     /// The version that this release writes and reads.
     pub const VERSION: u32 = VERSION;
-
-    /// Since when the node is down; `None` when it is not.
-    #[must_use]
-    pub fn down_since(&self) -> Option<Timestamp> {
-        (self.was_running && self.phase != Phase::Running).then_some(self.since)
-    }
 }
 
 /// The markers of a state directory.
@@ -149,7 +143,7 @@ impl Markers {
         };
         let names = entries.iter().filter(|entry| entry.kind == Kind::File).map(|entry| entry.name.to_string_lossy());
         let markers = names.filter(|name| name.ends_with(".json") && !name.starts_with('.'));
-        Ok(markers.filter_map(|name| channel_of(&name)).collect())
+        Ok(markers.filter_map(|name| ChannelName::from_file_stem(name.strip_suffix(".json")?)).collect())
     }
 
     /// A file with a lock that a program holds as its standard input while it stops the node, however long this process lives.
@@ -179,21 +173,12 @@ impl Markers {
     }
 
     fn path(&self, channel: &ChannelName) -> PathBuf {
-        self.folder().join(format!("{}.json", file_name(channel)))
+        self.folder().join(format!("{}.json", channel.file_stem()))
     }
 
     fn lock_path(&self, channel: &ChannelName) -> PathBuf {
-        self.folder().join(format!("{}.stop", file_name(channel)))
+        self.folder().join(format!("{}.stop", channel.file_stem()))
     }
-}
-
-/// `+` is in no channel name, so no two channels share a file.
-fn file_name(channel: &ChannelName) -> String {
-    format!("{}+{}", channel.chain(), channel.profile())
-}
-
-fn channel_of(file_name: &str) -> Option<ChannelName> {
-    file_name.strip_suffix(".json")?.replacen('+', "/", 1).parse().ok()
 }
 
 /// The version is looked at first: another one may have other fields.

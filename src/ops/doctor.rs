@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::{
     catalog::{self, Publisher, StateDir},
     fs::Fs,
+    node::freeze::{RESERVE_PERCENT, plan::reserve_bytes},
     progress::in_one_line,
     store::DynWriteStore,
     types::{ByteSize, ChannelName, Timestamp},
@@ -17,8 +18,6 @@ use crate::{
 
 /// How long before its end a root is to be renewed.
 const ROOT_NOTICE: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// The part of a file system that should stay free, percent.
-const RESERVE_PERCENT: u64 = 10;
 
 /// How a look turned out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -144,7 +143,7 @@ pub fn room(fs: &dyn Fs, what: &str, path: &Path) -> Finding {
         Err(error) => Finding::fault(check, error.to_string(), None),
         Ok(space) => {
             let found = format!("{} of {} are free", ByteSize(space.free_bytes), ByteSize(space.total_bytes));
-            if space.free_bytes < space.total_bytes / 100 * RESERVE_PERCENT {
+            if space.free_bytes < reserve_bytes(space.total_bytes, RESERVE_PERCENT) {
                 let hint = format!("free some: below {RESERVE_PERCENT} % no copy of the database is kept beside it");
                 return Finding::warning(check, found, hint);
             }

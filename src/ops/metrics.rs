@@ -116,13 +116,13 @@ impl Metrics {
 fn marked(fs: &dyn Fs, state: &StateDir) -> Vec<ChannelName> {
     let entries = fs.read_dir(&state.path().join(MARKERS)).unwrap_or_default();
     let names = entries.iter().map(|entry| entry.name.to_string_lossy().into_owned());
-    names.filter_map(|name| name.strip_suffix(".json")?.replacen('+', "/", 1).parse().ok()).collect()
+    names.filter_map(|name| ChannelName::from_file_stem(name.strip_suffix(".json")?)).collect()
 }
 
 /// When the node of a channel was stopped by a run that has not started it again, seconds since 1970.
 #[must_use]
 pub fn stopped_since(fs: &dyn Fs, state: &StateDir, channel: &ChannelName) -> Option<f64> {
-    let marker = state.path().join(MARKERS).join(format!("{}+{}.json", channel.chain(), channel.profile()));
+    let marker = state.path().join(MARKERS).join(format!("{}.json", channel.file_stem()));
     let bytes = match fs.read(&marker, MAX_MARKER_BYTES) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return None,
         read => read.unwrap_or_default(),

@@ -114,7 +114,7 @@ fn parse(bytes: &[u8]) -> Option<Run> {
 }
 
 fn path(state: &StateDir, channel: &ChannelName) -> PathBuf {
-    state.path().join(FOLDER).join(format!("{}+{}.json", channel.chain(), channel.profile()))
+    state.path().join(FOLDER).join(format!("{}.json", channel.file_stem()))
 }
 
 #[cfg(test)]

@@ -26,6 +26,18 @@ impl ChannelName {
         &self.text[self.slash + 1..]
     }
 
+    /// The name as that of a file: `+` is in no channel name, so no two channels share one.
+    #[must_use]
+    pub fn file_stem(&self) -> String {
+        format!("{}+{}", self.chain(), self.profile())
+    }
+
+    /// The channel that a file is named after, if it is.
+    #[must_use]
+    pub fn from_file_stem(stem: &str) -> Option<Self> {
+        stem.replacen('+', "/", 1).parse().ok()
+    }
+
     /// The whole name.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -79,6 +91,16 @@ impl From<ChannelName> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_named_after_a_channel_tells_which() {
+        let channel: ChannelName = "kusama/rocksdb-pruned".parse().unwrap();
+        assert_eq!(channel.file_stem(), "kusama+rocksdb-pruned");
+        assert_eq!(ChannelName::from_file_stem(&channel.file_stem()), Some(channel));
+        for stem in ["notes", "a+b+c", "+b", "A+b"] {
+            assert_eq!(ChannelName::from_file_stem(stem), None, "{stem}");
+        }
+    }
 
     #[test]
     fn splits_into_chain_and_profile() {

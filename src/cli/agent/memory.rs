@@ -47,7 +47,7 @@ pub(super) fn save(fs: &dyn Fs, state: &StateDir, channel: &ChannelName, past: &
 }
 
 fn path(state: &StateDir, channel: &ChannelName) -> PathBuf {
-    state.path().join(FOLDER).join(format!("{}+{}.json", channel.chain(), channel.profile()))
+    state.path().join(FOLDER).join(format!("{}.json", channel.file_stem()))
 }
 
 #[cfg(test)]

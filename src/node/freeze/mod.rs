@@ -23,6 +23,8 @@ use super::{
 };
 use crate::types::{ChannelName, Timestamp};
 
+/// Part of a file system that stays free while a clone lives, in hundredths, unless told otherwise.
+pub const RESERVE_PERCENT: u8 = 10;
 /// How often a start is tried in one go, and the pause between.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(500);
@@ -93,7 +95,7 @@ impl Default for Settings {
             max_downtime: Duration::from_secs(60),
             stop_timeout: Duration::from_secs(15 * 60),
             start_timeout: Duration::from_secs(10 * 60),
-            reserve_percent: 10,
+            reserve_percent: RESERVE_PERCENT,
             answers_at: None,
             watchdog: Vec::new(),
         }
