@@ -214,7 +214,12 @@ impl StateDir {
     }
 
     fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn Lock>>, StateError> {
-        self.fs.open(path, Open::Create(0o600)).and_then(|_| self.fs.try_lock(path)).map_err(|source| io_error("lock", path, source))
+        let made = match self.fs.open(path, Open::Create(0o600)) {
+            // A disk that failed turns read-only: what is there can be held all the same, and a node be brought back.
+            Err(e) if e.kind() == io::ErrorKind::ReadOnlyFilesystem => Ok(()),
+            made => made.map(drop),
+        };
+        made.and_then(|()| self.fs.try_lock(path)).map_err(|source| io_error("lock", path, source))
     }
 }
 

@@ -251,6 +251,10 @@ impl Classify for disk::Error {
                 Some(cost @ (Exhausted::NoConsent { .. } | Exhausted::Cap { .. })) => cost.classify(),
                 _ => (Code::ChunkList, one("name a source with --from, or restore again")),
             },
+            Self::CloneTooSlow { .. } => (
+                Code::DowntimeTooLong,
+                one("put the data directory on a file system with reflinks (xfs, btrfs), or raise freeze.max_downtime"),
+            ),
             Self::CloneForeign { .. } => (Code::CloneForeign, one("move it away, or name another directory with freeze.clone_dir")),
             Self::Stopped => (Code::Interrupted, Vec::new()),
         }

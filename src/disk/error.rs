@@ -1,6 +1,6 @@
 //! What goes wrong with directories on this machine, as far as somebody can act on it.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, time::Duration};
 
 use thiserror::Error;
 
@@ -268,6 +268,21 @@ pub enum Error {
         /// Why it is not removed, as a clause.
         why: &'static str,
     },
+    /// A clone takes longer than the node may be down.
+    #[error(
+        "copying to {} took longer than freeze.max_downtime, which is {} ({} were copied)",
+        path.display(),
+        humantime::format_duration(*allowed),
+        ByteSize(*copied_bytes)
+    )]
+    CloneTooSlow {
+        /// The clone.
+        path: PathBuf,
+        /// Bytes that were copied in that time.
+        copied_bytes: u64,
+        /// How long it may take.
+        allowed: Duration,
+    },
     /// The caller asked the work to stop.
     #[error("stopped before the end")]
     Stopped,
@@ -306,6 +321,7 @@ impl Error {
             Self::NotAsListed { .. } => "not-as-listed",
             Self::List { .. } => "chunk-list",
             Self::CloneForeign { .. } => "clone-foreign",
+            Self::CloneTooSlow { .. } => "downtime-too-long",
             Self::Stopped => "stopped",
         }
     }
@@ -328,7 +344,8 @@ impl Error {
             | Self::SourceInUse { .. }
             | Self::SourceUseUnknown { .. }
             | Self::SourceIncomplete { .. }
-            | Self::CloneForeign { .. } => Class::Source,
+            | Self::CloneForeign { .. }
+            | Self::CloneTooSlow { .. } => Class::Source,
             Self::TargetRefused { .. }
             | Self::TargetNotEmpty { .. }
             | Self::TargetInUse { .. }

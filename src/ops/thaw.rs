@@ -42,7 +42,8 @@ pub struct Tried {
     pub result: Result<Thawed, node::Error>,
 }
 
-/// Brings back nodes. A run that is still at work is waited for as long as `patience`, then left alone. Blocks.
+/// Brings back nodes, all at the same time: one that does not come back keeps no other down. A run that is still at work is waited for as long
+/// as `patience`, then left alone. Blocks.
 ///
 /// # Errors
 /// [`node::Error`] when the markers cannot be listed. What goes wrong with one node keeps nobody from the others.
@@ -53,7 +54,24 @@ pub fn thaw(fs: &Arc<dyn Fs>, state_dir: &Path, which: &Which, patience: Duratio
         Which::All => thaw.markers.channels()?,
     };
     let until = Instant::now() + patience;
-    Ok(channels.into_iter().map(|channel| Tried { result: thaw.until_free(&channel, until), channel }).collect())
+    Ok(thread::scope(|scope| {
+        let thaw = &thaw;
+        let try_one = |channel: ChannelName| {
+            let thread = scope.spawn({
+                let channel = channel.clone();
+                move || thaw.until_free(&channel, until)
+            });
+            (channel, thread)
+        };
+        let tries: Vec<_> = channels.into_iter().map(try_one).collect();
+        let ended = |(channel, thread): (ChannelName, thread::ScopedJoinHandle<'_, Result<Thawed, node::Error>>)| {
+            let died =
+                || node::Error::Down { channel: channel.clone(), attempts: 0, why: "what was to bring it back has ended early".to_owned() };
+            let result = thread.join().unwrap_or_else(|_| Err(died()));
+            Tried { channel, result }
+        };
+        tries.into_iter().map(ended).collect()
+    }))
 }
 
 struct Thaw<'a> {

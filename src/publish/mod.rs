@@ -100,7 +100,7 @@ async fn publish(options: &Arc<Options>, node: &Freezer) -> Result<Summary, Erro
         unchanged::remember(options, &ready.source.known, ready.chosen.id()).await;
         // 10. The same on IPFS, and the head that says where.
         if let Some(target) = &options.ipfs {
-            summary.ipfs = Some(ipfs::publish(options, target, &mut ready, before).await);
+            summary.ipfs = Some(ipfs::publish(options, target, node, &mut ready, before).await);
         }
         summary.seq = ready.heads.newest().map(|head| head.seq);
         summary.head_expires = ready.heads.newest().map(|head| head.expires);

@@ -38,13 +38,17 @@ impl Expected {
                 return Err(Error::OtherMode { key: key.clone(), expected: expected.clone(), found: found.cloned() });
             }
         }
-        match (&self.engine, &about.engine) {
-            (Some(expected), Some(engine)) if engine.name != *expected => {
-                Err(Error::OtherEngine { path: None, expected: expected.clone(), found: engine.name.clone() })
-            }
-            _ => Ok(()),
-        }
+        check_engine(self.engine.as_deref(), about.engine.as_ref())
     }
+}
+
+fn check_engine(expected: Option<&str>, found: Option<&Engine>) -> Result<(), Error> {
+    let Some(expected) = expected else { return Ok(()) };
+    let found = found.map_or("an engine that it does not name", |engine| engine.name.as_str());
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::OtherEngine { path: None, expected: expected.to_owned(), found: found.to_owned() })
 }
 
 /// MF-14, OP-11: refuses a snapshot of another engine than that of the database which it is to replace, unless the user names its engine;
@@ -111,6 +115,16 @@ mod tests {
     }
 
     // MF-14, OP-11
+    #[test]
+    fn a_snapshot_that_does_not_name_its_engine_is_not_of_the_one_that_is_asked_for() {
+        let rocksdb = engine("rocksdb", None);
+        assert!(check_engine(None, None).is_ok() && check_engine(None, Some(&rocksdb)).is_ok());
+        assert!(check_engine(Some("rocksdb"), Some(&rocksdb)).is_ok());
+        for (asked, found) in [("paritydb", Some(&rocksdb)), ("rocksdb", None)] {
+            assert!(matches!(check_engine(Some(asked), found), Err(Error::OtherEngine { path: None, .. })));
+        }
+    }
+
     #[test]
     fn an_engine_is_compared_with_what_is_there() {
         let there = |engines: &[(&str, Option<&str>)]| -> BTreeSet<_> {

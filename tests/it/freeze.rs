@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::support::{
     CHANNEL, World,
-    command::{Qsync, text},
+    command::{Qsync, in_namespace, text},
     tree,
 };
 
@@ -234,6 +234,50 @@ fn when_the_watchdog_is_killed_too_thaw_brings_the_node_back() {
     assert_eq!(lines[0]["channel"], CHANNEL, "{lines:?}");
     scene.all_is_well();
     assert_eq!(scene.thaw().args([CHANNEL]).json_lines()[0]["outcome"], "not-frozen");
+}
+
+/// A node that a run left stopped, of which everything has died.
+fn abandoned() -> Scene {
+    let scene = Scene::stop_clone();
+    scene.set("slow-stop", "1");
+    let mut child = scene.until_phase("stopping");
+    kill(watchdog_of(&child), "-KILL");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    scene.until("the stop", |scene| !scene.runs());
+    scene
+}
+
+#[test]
+fn a_disk_that_turned_read_only_keeps_no_node_down() {
+    let scene = abandoned();
+    let state = scene.world.path("provider-state");
+    let remount = format!("mount --bind '{0}' '{0}' && mount -o remount,bind,ro '{0}'", state.display());
+    let Some(mut thaw) = in_namespace(&remount, &scene.thaw()) else { return };
+    let output = thaw.output().unwrap();
+    assert!(scene.runs(), "the node is left stopped: {}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("ead-only file system"), "{}", text(&output.stderr));
+    // What could not be removed is, later.
+    assert!(scene.marker().exists());
+    scene.thaw().summary();
+    scene.all_is_well();
+}
+
+#[test]
+fn a_node_that_does_not_come_back_keeps_no_other_down() {
+    let scene = abandoned();
+    scene.program("hangs", "#!/bin/sh\nexec sleep 30\n");
+    let marker = fs::read_to_string(scene.marker()).unwrap();
+    let other =
+        marker.replace(CHANNEL, "demo/another").replace(scene.file("engine").to_str().unwrap(), scene.file("hangs").to_str().unwrap());
+    assert_ne!(marker, other);
+    // It comes first in every order.
+    fs::write(scene.marker().with_file_name("demo+another.json"), other).unwrap();
+    let mut thaw = scene.thaw().arg("--all").spawn();
+    scene.until("the other", Scene::runs);
+    assert!(thaw.try_wait().unwrap().is_none(), "it did not hang");
+    thaw.kill().unwrap();
+    thaw.wait().unwrap();
 }
 
 // CR-01

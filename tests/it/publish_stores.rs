@@ -9,7 +9,12 @@ use std::{
 
 use serde_json::Value;
 
-use crate::support::{CHANNEL, World, command::Qsync, database::copy_tree, tree};
+use crate::support::{
+    CHANNEL, World,
+    command::{Qsync, in_namespace},
+    database::copy_tree,
+    tree,
+};
 
 const HEAD: &str = "heads/demo/generic.json";
 
@@ -286,20 +291,6 @@ fn a_damaged_manifest_is_put_again_when_the_data_changed() {
     assert!(String::from_utf8_lossy(&second.stderr).contains("cannot be read"), "{second:?}");
     world.restore_command(&pin).summary();
     tree::assert_same(&data, &world.target());
-}
-
-/// The command in a user and mount namespace after `prepare`; `None`, in words, where there are none.
-fn in_namespace(prepare: &str, command: &Qsync) -> Option<Command> {
-    let unshare = |script: &str| {
-        let mut unshare = Command::new("unshare");
-        unshare.args(["-Urm", "sh", "-c", script, "sh"]);
-        unshare
-    };
-    if !unshare("true").status().is_ok_and(|status| status.success()) {
-        eprintln!("skipped: no user namespaces here");
-        return None;
-    }
-    Some(command.inside(unshare(&format!("{prepare} && exec \"$@\""))))
 }
 
 #[test]

@@ -13,8 +13,10 @@ use crate::{programs::program, support::command::text};
 const MIB: u64 = 1 << 20;
 /// Room for an image and its copies, which share most of their blocks.
 const LAB_BYTES: u64 = 6_000 * MIB;
-/// The least that xfs takes.
-const IMAGE_BYTES: u64 = 400 * MIB;
+/// A small disk: the least that xfs takes is 300 MiB.
+pub(crate) const SMALL: u64 = 400 * MIB;
+/// One on which geth starts: it ends on a disk that has less than a GiB free.
+pub(crate) const FOR_A_NODE: u64 = 4_096 * MIB;
 
 /// A mounted image; unmounted when this is dropped.
 struct Mounted(PathBuf);
@@ -46,8 +48,8 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// A new one in `folder`, empty; what prevents it, where that is not possible.
-    pub(crate) fn make(folder: &Path, kind: &str) -> Result<Self, String> {
+    /// A new one of `bytes` in `folder`, empty; what prevents it, where that is not possible.
+    pub(crate) fn make(folder: &Path, kind: &str, bytes: u64) -> Result<Self, String> {
         if !rustix::process::geteuid().is_root() {
             return Err("only root may mount images".to_owned());
         }
@@ -55,7 +57,7 @@ impl Disk {
         let lab_image = sparse(&folder.join("lab-image"), LAB_BYTES)?;
         run("mkfs.xfs", &["-q", "-m", "reflink=1", path_text(&lab_image)])?;
         let lab = Mounted::mount(&lab_image, &lab)?;
-        let image = sparse(&lab.0.join("image"), IMAGE_BYTES)?;
+        let image = sparse(&lab.0.join("image"), bytes)?;
         let force = if kind == "ext4" { "-F" } else { "-f" };
         run(&format!("mkfs.{kind}"), &["-q", force, path_text(&image)])?;
         let mounted = Mounted::mount(&image, &path)?;

@@ -17,22 +17,28 @@ use crate::{
     support::{World, command::Qsync},
 };
 
-const CHANNEL: &str = "devnet/geth-full";
+pub(crate) const CHANNEL: &str = "devnet/geth-full";
 /// So many blocks, and there are ancient ones no dev chain has; but a database that was written to.
 const BLOCKS: u64 = 8;
 
 /// A provider beside a node.
-struct Scene {
+pub(crate) struct Scene {
     // Dropped first: the folder says what runs.
-    node: Geth,
-    world: World,
+    pub(crate) node: Geth,
+    pub(crate) world: World,
     pin: String,
 }
 
 impl Scene {
     fn new() -> Self {
         let world = World::new();
-        let node = Geth::start(&world.path("node"));
+        let folder = world.path("node");
+        Self::beside(world, &folder)
+    }
+
+    /// With the node in a folder of its own.
+    pub(crate) fn beside(world: World, folder: &Path) -> Self {
+        let node = Geth::start(folder);
         let pin = world.init();
         let scene = Self { world, node, pin };
         scene.configure("", "");
@@ -41,14 +47,15 @@ impl Scene {
     }
 
     /// The provider's configuration, with more lines for the channel and for its freeze.
-    fn configure(&self, channel: &str, freeze: &str) {
+    pub(crate) fn configure(&self, channel: &str, freeze: &str) {
+        let method = if freeze.contains("method") { "" } else { "method = \"stop-clone\"\n" };
         let [stop, start] = self.node.commands();
         let (store, data) = (self.world.store(), self.node.data());
         let config = format!(
             "[stores.main]\nurl = {store:?}\n[channels.\"{CHANNEL}\"]\nto = [\"main\"]\ndata_dir = {data:?}\nnode = \"geth\"\nrpc = \"{}\"\n{channel}\n\
              [channels.\"{CHANNEL}\".labels]\nmode = \"full\"\n\
              [channels.\"{CHANNEL}\".gate]\nmin_peers = 0\n\
-             [channels.\"{CHANNEL}\".freeze]\nmethod = \"stop-clone\"\nstop = {stop}\nstart = {start}\n{freeze}\n",
+             [channels.\"{CHANNEL}\".freeze]\n{method}stop = {stop}\nstart = {start}\n{freeze}\n",
             self.node.url()
         );
         fs::write(self.config(), config).unwrap();
@@ -58,15 +65,15 @@ impl Scene {
         self.world.path("config.toml")
     }
 
-    fn qsync(&self, words: &[&str]) -> Qsync {
+    pub(crate) fn qsync(&self, words: &[&str]) -> Qsync {
         self.world.provider().arg("--config").arg(self.config()).args(words)
     }
 
-    fn publish(&self) -> Value {
+    pub(crate) fn publish(&self) -> Value {
         self.qsync(&["publish", CHANNEL]).summary()
     }
 
-    fn restore(&self, when: &str, to: &Path) -> Qsync {
+    pub(crate) fn restore(&self, when: &str, to: &Path) -> Qsync {
         let channel = format!("{CHANNEL}@{when}");
         self.world.operator().args(["restore", &channel, "--trust", &self.pin, "--from"]).arg(self.world.store()).arg("--to").arg(to)
     }
@@ -84,7 +91,7 @@ impl Scene {
         self.world.path("provider-state/freeze")
     }
 
-    fn is_marked(&self) -> bool {
+    pub(crate) fn is_marked(&self) -> bool {
         fs::read_dir(self.marker())
             .is_ok_and(|mut entries| entries.any(|entry| entry.unwrap().path().extension().is_some_and(|e| e == "json")))
     }

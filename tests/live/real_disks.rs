@@ -10,7 +10,7 @@ use std::{
 use rand::{RngExt as _, SeedableRng, rngs::StdRng};
 
 use crate::{
-    disk_image::Disk,
+    disk_image::{Disk, SMALL},
     support::{
         CHANNEL, World,
         command::{Qsync, text},
@@ -36,7 +36,7 @@ impl Scene {
     /// `None`, in words, where images cannot be mounted.
     fn make(kind: &str) -> Option<Self> {
         let world = World::new();
-        let disk = match Disk::make(world.folder(), kind) {
+        let disk = match Disk::make(world.folder(), kind, SMALL) {
             Ok(disk) => disk,
             Err(why) => {
                 // Past the test harness, which shows nothing of a test that passes.

@@ -19,7 +19,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-pub use copy::{Cloned, copy};
+pub use copy::{Bounds, Cloned, copy};
 pub use probe::probe;
 
 use super::{

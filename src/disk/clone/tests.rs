@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::{plan::Abilities, *};
 use crate::{
     disk::testing::{bytes_of, painted, put},
@@ -39,7 +41,14 @@ fn make(fs: &MemoryFs) -> Result<(Cloned, Abilities), Error> {
     create(fs, Path::new(CLONE), &channel(), Content::Files)?;
     let scan = select(fs, Path::new(DATA), &selection())?;
     let abilities = probe(fs, &scan, &profile.immutable, Path::new(CLONE))?;
-    let cloned = copy(fs, &scan, &content(Path::new(CLONE)), &profile.immutable, abilities, &Stop::new())?;
+    let cloned = copy(
+        fs,
+        &scan,
+        &content(Path::new(CLONE)),
+        &profile.immutable,
+        abilities,
+        Bounds { stop: &Stop::new(), allowed: Duration::from_secs(60) },
+    )?;
     Ok((cloned, abilities))
 }
 
@@ -66,6 +75,26 @@ fn a_clone_shows_nothing_that_is_written_later_and_lacks_what_is_never_published
         remove(&fs, Path::new(CLONE), &channel(), &never_called).unwrap();
         assert_eq!(fs.read_dir(Path::new("/srv")).unwrap().len(), 1);
     }
+}
+
+#[test]
+fn a_copy_that_is_slower_than_was_thought_ends_when_the_time_is_over() {
+    let fs = data();
+    let bounds = Bounds { stop: &Stop::new(), allowed: Duration::ZERO };
+    let run = |abilities| {
+        create(&fs, Path::new(CLONE), &channel(), Content::Files).unwrap();
+        let scan = select(&fs, Path::new(DATA), &selection()).unwrap();
+        let made = copy(&fs, &scan, &content(Path::new(CLONE)), &profile().immutable, abilities, bounds);
+        remove(&fs, Path::new(CLONE), &channel(), &never_called).unwrap();
+        made
+    };
+    let none = Abilities { reflink: false, hard_link: false, copy_bytes_per_second: 1 << 30 };
+    match run(none) {
+        Err(Error::CloneTooSlow { copied_bytes: 0, allowed: Duration::ZERO, .. }) => {}
+        other => panic!("{other:?}"),
+    }
+    // What is shared costs no time.
+    assert_eq!(run(Abilities { reflink: true, ..none }).unwrap().copied_bytes, 0);
 }
 
 #[test]

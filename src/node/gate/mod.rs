@@ -109,7 +109,8 @@ impl Gate {
             Some(height) => self.probe.block_hash(height).await?,
             None => None,
         };
-        let seen = Seen { first, again: None, reference: self.reference().await, hash_at_given };
+        let seen = Seen { first, again: None, reference: Reference::None, hash_at_given };
+        let seen = Seen { reference: self.reference(&seen.first).await, ..seen };
         if !self.is_worth_watching(shown, given, &seen, now) {
             return Ok(seen);
         }
@@ -135,11 +136,10 @@ impl Gate {
         }
     }
 
-    async fn reference(&self) -> Reference {
+    async fn reference(&self, own: &Status) -> Reference {
         let Some(probe) = &self.reference else { return Reference::None };
-        match self.status(probe).await.map(|status| status.height()) {
-            Ok(Some(height)) => Reference::At(height),
-            Ok(None) => Reference::Silent(format!("{} has no block", probe.name())),
+        match self.status(probe).await {
+            Ok(status) => plan::reference(probe.name(), own, &status),
             Err(error) => Reference::Silent(error.to_string()),
         }
     }

@@ -64,6 +64,16 @@ pub enum Reference {
     At(u64),
 }
 
+/// What `status`, of the node named `name`, says that can be compared with what `own` says. Heights of two chains cannot.
+#[must_use]
+pub fn reference(name: &str, own: &Status, status: &Status) -> Reference {
+    let differs = |own: &Option<String>, other: &Option<String>| own.as_ref().zip(other.as_ref()).is_some_and(|(a, b)| !same(a, b));
+    if differs(&own.genesis, &status.genesis) || differs(&own.chain_id, &status.chain_id) {
+        return Reference::Silent(format!("{name} is on another chain"));
+    }
+    status.height().map_or_else(|| Reference::Silent(format!("{name} has no block")), Reference::At)
+}
+
 /// What the node said.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
@@ -150,8 +160,9 @@ pub fn judge(policy: &Policy, shown: &Shown, given: &Given, seen: &Seen, now: Ti
     conditions.extend(status.tells_synced.then(|| synced(status)));
     conditions.push(peers(policy, status));
     conditions.extend(policy.asks_twice().then(|| growing(seen)));
-    // A node that does not say whether it is synced also grows while it catches up.
-    conditions.extend((!policy.asks_twice() || !status.tells_synced).then(|| head_age(policy, status, now)));
+    // A node also grows while it catches up, and some say that they are synced before they know anybody who has more.
+    let tells_time = status.head.as_ref().is_some_and(|head| head.time.is_some());
+    conditions.extend((!policy.asks_twice() || !status.tells_synced || tells_time).then(|| head_age(policy, status, now)));
     conditions.extend(lag(policy, status, &seen.reference));
     conditions.push(chain(policy, shown, status));
     conditions.push(height(shown, given, status));
@@ -292,6 +303,35 @@ mod tests {
 
     fn verdict(conditions: &[Condition], name: &str) -> Verdict {
         conditions.iter().find(|condition| condition.name == name).unwrap_or_else(|| panic!("no {name}")).verdict
+    }
+
+    #[test]
+    fn a_reference_on_another_chain_says_nothing_of_the_height() {
+        let of = |change: &dyn Fn(&mut Status)| {
+            let mut other = status(200);
+            change(&mut other);
+            reference("other.example", &status(100), &other)
+        };
+        assert_eq!(of(&|_| {}), Reference::At(200));
+        // What one of them does not tell is no difference.
+        assert_eq!(of(&|other| (other.genesis, other.chain_id) = (None, None)), Reference::At(200));
+        let another = Reference::Silent("other.example is on another chain".to_owned());
+        assert_eq!(of(&|other| other.genesis = Some("0xother".into())), another);
+        assert_eq!(of(&|other| other.chain_id = Some("2".into())), another);
+        assert_eq!(of(&|other| other.head = None), Reference::Silent("other.example has no block".to_owned()));
+        assert_eq!(verdict(&judged(&policy(), &Seen { reference: another, ..seen() }), "lag"), Verdict::Unknown);
+    }
+
+    #[test]
+    fn a_node_that_catches_up_is_not_fit_although_it_grows_and_says_that_it_is_synced() {
+        let old = with(|status| {
+            let head = status.head.as_mut().unwrap();
+            head.time = Some(now() - jiff::SignedDuration::from_secs(3_600));
+        });
+        assert_eq!(verdict(&judged(&policy(), &old), "head-age"), Verdict::NotMet);
+        assert_eq!(verdict(&judged(&policy(), &seen()), "head-age"), Verdict::Met);
+        let silent = with(|status| status.head.as_mut().unwrap().time = None);
+        assert!(judged(&policy(), &silent).iter().all(|condition| condition.name != "head-age"));
     }
 
     /// The same with something changed in both answers.

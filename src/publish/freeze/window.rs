@@ -152,6 +152,10 @@ fn prepare(options: &Options, place: &Path) -> Result<Option<Abilities>, Error> 
         }
         clone::create(fs, place, &options.channel, Content::Subvolume)?;
         check_space(options, place, 0)?;
+        // What would fail while the node is down fails now: no program, no right, a full file system.
+        let content = clone::content(place);
+        btrfs::snapshot(&options.data_dir, &content)?;
+        btrfs::delete(&content)?;
         return Ok(None);
     }
     clone::create(fs, place, &options.channel, Content::Files)?;
@@ -262,6 +266,7 @@ fn make_clone(options: &Options, place: &Path, abilities: Option<Abilities>) -> 
         return Ok((Frozen { dir: content, known_by: KnownBy::Subvolume, block: None }, 0));
     };
     let scan = clone::select(fs, &options.data_dir, &options.selection())?;
-    let cloned = clone::copy(fs, &scan, &content, &options.node.profile.immutable, abilities, &options.stop)?;
+    let bounds = clone::Bounds { stop: &options.stop, allowed: options.node.freeze.max_downtime };
+    let cloned = clone::copy(fs, &scan, &content, &options.node.profile.immutable, abilities, bounds)?;
     Ok((Frozen { dir: content, known_by: KnownBy::Originals(cloned.originals), block: None }, cloned.copied_bytes))
 }

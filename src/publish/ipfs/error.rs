@@ -21,6 +21,9 @@ pub enum Error {
     /// The head that names it.
     #[error(transparent)]
     Head(Box<crate::publish::Error>),
+    /// The clone of the data directory is given up.
+    #[error(transparent)]
+    CloneLost(Box<crate::publish::Error>),
     /// The data is not what was published any more.
     #[error("chunk {chunk} of {path} is not what this run has published: the file changed")]
     Changed {

@@ -26,7 +26,7 @@ use rows::Rows;
 use sender::{Belief, Sender};
 use walk::{Parts, Walk};
 
-use super::{Options, Ready};
+use super::{Options, Ready, freeze::Freezer};
 use crate::{
     format::{
         head::{Head, Ipfs, Newest},
@@ -93,9 +93,15 @@ fn without_name(error: &kubo::Error) -> String {
 }
 
 /// Publishes what the stores show already. A failure is in the summary.
-pub(super) async fn publish(options: &Arc<Options>, target: &Target, ready: &mut Ready, before: Option<Verified<Head>>) -> Summary {
+pub(super) async fn publish(
+    options: &Arc<Options>,
+    target: &Target,
+    node: &Freezer,
+    ready: &mut Ready,
+    before: Option<Verified<Head>>,
+) -> Summary {
     let mut summary = Summary { node: target.node.name().to_owned(), ..Summary::default() };
-    let mut run = Run { options, target, ready, before, sent: (0, 0) };
+    let mut run = Run { options, target, node, ready, before, sent: (0, 0) };
     let outcome = run.publish().await;
     (summary.blocks, summary.uploaded_bytes) = run.sent;
     match outcome {
@@ -115,6 +121,7 @@ pub(super) async fn publish(options: &Arc<Options>, target: &Target, ready: &mut
 struct Run<'a> {
     options: &'a Arc<Options>,
     target: &'a Target,
+    node: &'a Freezer,
     ready: &'a mut Ready,
     /// The head before this run.
     before: Option<Verified<Head>>,
@@ -127,10 +134,11 @@ impl Run<'_> {
         self.options.progress.event(Event::Phase { phase: Phase::Ipfs, total_bytes: None });
         // 1. and 2. Until the pin nothing is visible, so all of it can be dropped at any moment.
         let current = self.ready.chosen.newest.ipfs.clone();
-        let stop = self.options.stop.clone();
+        let (stop, node) = (self.options.stop.clone(), self.node);
         let ipfs = tokio::select! {
             there = self.bring(current.as_ref()) => there?,
             () = stop.wait() => return Err(Error::Interrupted),
+            lost = node.space_lost() => return Err(Error::CloneLost(Box::new(lost))),
         };
         // 3. The head that names it, and the index.
         if current.as_ref() != Some(&ipfs) {

@@ -173,6 +173,20 @@ impl Qsync {
     }
 }
 
+/// The command in a user and mount namespace after `prepare`; `None`, in words, where there are none.
+pub(crate) fn in_namespace(prepare: &str, command: &Qsync) -> Option<Command> {
+    let unshare = |script: &str| {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["-Urm", "sh", "-c", script, "sh"]);
+        unshare
+    };
+    if !unshare("true").status().is_ok_and(|status| status.success()) {
+        eprintln!("skipped: no user namespaces here");
+        return None;
+    }
+    Some(command.inside(unshare(&format!("{prepare} && exec \"$@\""))))
+}
+
 /// Output as text.
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()

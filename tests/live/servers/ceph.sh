@@ -47,6 +47,17 @@ setup() {
     timeout 60 "$@" </dev/null >>"$dir/log/setup.out" 2>&1 || fail "failed: $*"
 }
 
+# told PROGRAM…: tells the monitor something that may be said twice. A command that arrives before the monitor has told the client the name
+# of the cluster is dropped, and the client waits for its answer.
+told() {
+    local attempt
+    for attempt in 1 2 3 4; do
+        timeout 20 "$@" </dev/null >>"$dir/log/setup.out" 2>&1 && return
+        echo "attempt $attempt: $*" >>"$dir/log/setup.out"
+    done
+    fail "failed: $*"
+}
+
 # Authentication inside is off and everything is bound to loopback. Changes of the cluster's maps do not wait for others to join them,
 # which makes the start four times as fast. Gateways tell each other of changes to buckets, and wait for one that was killed for 4 s.
 write_configuration() {
@@ -104,8 +115,8 @@ start_cluster() {
     setup monmaptool --create --addv a "[v1:127.0.0.1:$mon_port]" --fsid "$fsid" "$dir/monmap"
     setup ceph-mon --mkfs -i a --monmap "$dir/monmap"
     daemon mon ceph-mon -f -i a
-    setup ceph osd new "$osd"
-    setup ceph osd crush add osd.0 1.0 host=here root=default
+    told ceph osd new "$osd"
+    told ceph osd crush add osd.0 1.0 host=here root=default
     setup ceph-osd -i 0 --mkfs --osd-uuid "$osd"
     daemon osd ceph-osd -f -i 0
 }
