@@ -30,6 +30,7 @@ container)
     if [ -e somebody-starts ] && [ ! -e running ]; then
         if [ -e seen-stopped ]; then touch running; else touch seen-stopped; fi
     fi
+    [ -e running ] || sleep "$(say slow-look 0)"
     if [ -e running ]; then runs=true; else runs=false; fi
     printf '[{"State":{"Running":%s,"ExitCode":%s},"Config":{"StopTimeout":%s}}]' $runs "$(say exit-code 0)" "$(say stop-timeout 900)" ;;
 stop)
@@ -218,6 +219,20 @@ fn a_run_that_is_killed_while_the_node_stops_or_starts_leaves_it_running() {
         scene.until("the watchdog", |scene| scene.runs() && !scene.marker().exists());
         scene.all_is_well();
     }
+}
+
+// CR-01
+#[test]
+fn a_run_that_is_killed_between_the_stop_and_the_end_of_the_copy_leaves_the_node_running() {
+    let scene = Scene::stop_clone();
+    // The node is looked at once more when the copy is made.
+    scene.set("slow-look", "1");
+    let mut child = scene.until_phase("stopped");
+    assert!(!scene.runs());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    scene.until("the watchdog", |scene| scene.runs() && !scene.marker().exists());
+    scene.all_is_well();
 }
 
 // CR-01

@@ -270,7 +270,7 @@ mod tests {
         from       built in
         engine     paritydb
         publishes  chains/{chain}/paritydb/full
-        never      chains/*/keystore chains/*/network chains/*/paritydb/parachains lock
+        never      keystore chains/*/network secret_ed25519 chains/*/paritydb/parachains lock
         chains     kusama polkadot westend
         known by   chains/*/paritydb/full/metadata
         labels     pruning

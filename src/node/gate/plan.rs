@@ -351,6 +351,7 @@ mod tests {
                 "met      synced: yes, wanted yes",
                 "met      peers: 7, wanted at least 5",
                 "met      growing: 100, then 101, wanted a new block",
+                "met      head-age: 20 s, wanted at most 600 s",
                 "met      lag: 1, wanted at most 3 blocks",
                 "met      chain: 0xGen, 1, wanted 1",
                 "met      height: 101, wanted at least 100",
