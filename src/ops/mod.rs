@@ -15,3 +15,4 @@ pub mod runs;
 pub mod serve;
 pub mod show;
 pub mod thaw;
+pub mod usage;

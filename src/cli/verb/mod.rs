@@ -23,6 +23,7 @@ mod show;
 mod snapshot;
 mod thaw;
 mod trust;
+mod usage;
 mod verify;
 
 use clap::Subcommand;
@@ -61,6 +62,8 @@ pub(crate) enum Verb {
     Man(man::ManArgs),
     Agent(agent::AgentArgs),
     Doctor(doctor::DoctorArgs),
+    #[command(subcommand)]
+    Usage(usage::UsageVerb),
 }
 
 impl Verb {
@@ -97,7 +100,8 @@ impl Verb {
             | Self::Node(_)
             | Self::Config(_)
             | Self::Agent(_)
-            | Self::Doctor(_) => false,
+            | Self::Doctor(_)
+            | Self::Usage(_) => false,
         }
     }
 
@@ -130,6 +134,7 @@ impl Verb {
             Self::Man(args) => man::run(&args),
             Self::Agent(args) => agent::run(args, context).await,
             Self::Doctor(args) => doctor::run(args, context).await,
+            Self::Usage(verb) => usage::run(verb, context).await,
         }
     }
 }

@@ -1,0 +1,1 @@
+//! What was downloaded from each store: counted month by month, and told at each terabyte.
