@@ -15,6 +15,7 @@ mod files;
 mod import;
 mod node;
 mod pins;
+mod traffic;
 mod url;
 mod version;
 
@@ -28,6 +29,7 @@ use error::Fault;
 pub use error::{Error, ErrorKind};
 pub use node::{Node, RepoStat};
 pub use pins::Pinned;
+pub use traffic::Sent;
 pub use url::{InvalidKuboUrl, KuboUrl};
 
 /// How long a connection may take.

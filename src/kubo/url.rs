@@ -72,6 +72,13 @@ impl KuboUrl {
         url
     }
 
+    /// The address of the node's metrics.
+    pub(super) fn metrics(&self) -> Url {
+        let mut url = self.base.clone();
+        url.set_path("/debug/metrics/prometheus");
+        url
+    }
+
     fn read_settings(&mut self, given: &Url) -> Result<(), InvalidKuboUrl> {
         for (name, value) in given.query_pairs() {
             match name.as_ref() {
