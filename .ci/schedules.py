@@ -83,8 +83,8 @@ def breaches(documents):
             yield from cron_job_breaches(document)
         elif document["kind"] == "StatefulSet":
             yield from pod_breaches(document["metadata"]["name"], document["spec"]["template"]["spec"])
-    if jobs and {d["metadata"]["name"] for d in jobs} != {"qsync-publish", "qsync-refresh", "qsync-thaw"}:
-        yield "not the three jobs"
+    if jobs and {d["metadata"]["name"] for d in jobs} != {"qsync-publish", "qsync-refresh", "qsync-thaw", "qsync-usage"}:
+        yield "not the four jobs"
 
 
 def load(path):
@@ -179,7 +179,7 @@ def commands(folder):
         for line in path.read_text().splitlines():
             if line.lstrip().startswith("#") and "qsync-" in line:
                 continue
-            called = re.search(r"(?:^Exec\w+=-?|^[^#]*?\b(?:root|exec|3) +)qsync ([a-z].*)|^ *args: \[((?:publish|head|thaw|check).*)\]", line)
+            called = re.search(r"(?:^Exec\w+=-?|^[^#]*?\b(?:root|exec|3) +)qsync ([a-z].*)|^ *args: \[((?:publish|head|thaw|check|usage).*)\]", line)
             if called:
                 arguments = called.group(1) or called.group(2).replace(",", "")
                 arguments = re.sub(r" [<>|;&].*", "", arguments).replace('"', "")

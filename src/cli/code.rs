@@ -32,6 +32,8 @@ pub enum Exit {
     Source = 18,
     /// A node is stopped and could not be started again.
     NodeStopped = 19,
+    /// A terabyte was crossed, and `usage tick` was asked to say so.
+    Crossed = 20,
     /// Ended by SIGINT.
     Interrupted = 130,
     /// Ended by SIGTERM.
@@ -105,8 +107,10 @@ codes! {
     NoRepo = "no-repo" => Trust,
     /// A head or root cannot be signed as asked.
     CannotSign = "cannot-sign" => Error,
-    /// The snapshot needs a newer qsync.
+    /// The snapshot, or a file in a store, needs a newer qsync.
     NeedsNewer = "needs-newer-qsync" => Error,
+    /// This machine's clock cannot be right.
+    WrongClock = "wrong-clock" => Error,
     /// A file that qsync wrote itself cannot be read by this version.
     StateUnreadable = "state-unreadable" => Error,
     /// `doctor` found what would keep a publish from working.
@@ -289,6 +293,8 @@ codes! {
     NodeStopped = "node-stopped" => NodeStopped,
     /// A marker that says that a node may be stopped cannot be used.
     FreezeMarker = "freeze-marker" => NodeStopped,
+    /// A terabyte was crossed, and `usage tick` was asked to say so.
+    TerabyteCrossed = "terabyte-crossed" => Crossed,
     /// Ended by SIGINT.
     Interrupted = "interrupted" => Interrupted,
     /// Ended by SIGTERM.

@@ -109,7 +109,11 @@ fn forms(url: &KuboUrl) -> Option<Forms> {
     (!made.is_empty()).then(|| Forms::of(&made))
 }
 
-fn auth() -> Result<Option<Auth>, Failure> {
+/// The secret that the environment has for nodes.
+///
+/// # Errors
+/// When it is none, or its file cannot be read.
+pub(crate) fn auth() -> Result<Option<Auth>, Failure> {
     let text = match (std::env::var(AUTH), std::env::var_os(AUTH_FILE)) {
         (Ok(text), _) if !text.is_empty() => text,
         (_, Some(path)) if !path.is_empty() => fs::read_to_string(&path)

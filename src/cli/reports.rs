@@ -104,11 +104,18 @@ fn published(summary: &Summary) -> Option<Published> {
 /// When it is no address, or the file cannot be read.
 pub(crate) fn monitor(flag: Option<PingUrl>, file: Option<&Path>) -> Result<Option<PingUrl>, Failure> {
     let (None, Some(file)) = (&flag, file) else { return Ok(flag) };
-    let unreadable =
-        |e: std::io::Error| Failure::from_error(Code::Config, &e).context(format!("ping_file {} cannot be read", file.display()));
-    if fs::metadata(file).map_err(unreadable)?.len() > MAX_URL_BYTES {
-        return Err(Failure::new(Code::Config, format!("ping_file {} is larger than {MAX_URL_BYTES} bytes", file.display())));
-    }
-    let text = fs::read_to_string(file).map_err(unreadable)?;
+    let text = read_address("ping_file", file)?;
     text.parse().map(Some).map_err(|e| Failure::from_error(Code::Config, &e).context(format!("in ping_file {}", file.display())))
+}
+
+/// The text of a file with an address, which the configuration names with `key`: addresses that carry secrets stand in files of their own.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn read_address(key: &str, file: &Path) -> Result<String, Failure> {
+    let unreadable = |e: std::io::Error| Failure::from_error(Code::Config, &e).context(format!("{key} {} cannot be read", file.display()));
+    if fs::metadata(file).map_err(unreadable)?.len() > MAX_URL_BYTES {
+        return Err(Failure::new(Code::Config, format!("{key} {} is larger than {MAX_URL_BYTES} bytes", file.display())));
+    }
+    fs::read_to_string(file).map_err(unreadable)
 }

@@ -1,6 +1,6 @@
 //! Numbers for Prometheus: of the last runs, of nodes that are stopped, and of whatever else a command adds.
 //!
-//! Every number has the label `channel`. Times are seconds since 1970.
+//! Every number of a node has the label `channel`, those of downloads have `store`. Times are seconds since 1970.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +10,7 @@ use std::{
 
 use prometheus::{GaugeVec, Opts, Registry, TextEncoder};
 
-use super::runs::Run;
+use super::{runs::Run, usage::Numbers};
 use crate::{catalog::StateDir, fs::Fs, types::ChannelName};
 
 /// Folder of the state directory with the markers of nodes that a run has stopped.
@@ -82,7 +82,7 @@ impl Metrics {
         }
     }
 
-    /// The last runs of all channels, and their nodes.
+    /// The last runs of all channels, their nodes, and what was downloaded.
     ///
     /// # Errors
     /// When the state directory cannot be read.
@@ -93,6 +93,9 @@ impl Metrics {
         let channels: BTreeSet<ChannelName> = runs.into_iter().map(|run| run.channel).chain(marked(fs, state)).collect();
         for channel in &channels {
             self.add_stopped_node(channel, stopped_since(fs, state, channel));
+        }
+        if let Some(numbers) = Numbers::load(fs, state) {
+            numbers.add_to(self);
         }
         Ok(())
     }

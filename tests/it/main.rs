@@ -48,4 +48,5 @@ mod scarce;
 mod store_processes;
 mod support;
 mod tls;
+mod usage;
 mod verify_repair;

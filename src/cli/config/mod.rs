@@ -7,6 +7,7 @@ mod freeze;
 mod gate;
 mod layer;
 mod schema;
+mod usage;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,6 +28,7 @@ pub(crate) use freeze::Freeze;
 pub(crate) use gate::Gate;
 pub(crate) use layer::Setting;
 pub(crate) use schema::nearest;
+pub(crate) use usage::{By, Usage};
 
 /// What all files together say, typed, and where each value comes from.
 #[derive(Debug, Default)]
@@ -53,6 +55,8 @@ pub(super) struct Values {
     stores: BTreeMap<String, Store>,
     #[serde(default)]
     channels: BTreeMap<ChannelName, Channel>,
+    #[serde(default)]
+    usage: Usage,
 }
 
 /// What is configured for `qsync agent`.
@@ -151,6 +155,7 @@ impl Config {
     fn from_layers(layers: Vec<layer::Layer>) -> Result<Self, Failure> {
         let (settings, values) = layer::merge(&layers)?;
         values.channels.iter().try_for_each(|(name, channel)| gate::refuse_secrets(name, channel))?;
+        usage::check(&values.usage)?;
         Ok(Self { files: layers.into_iter().map(|layer| layer.file).collect(), settings, places: Vec::new(), values })
     }
 
@@ -188,6 +193,11 @@ impl Config {
     /// Where the agent answers.
     pub(crate) fn agent_listen(&self) -> Option<SocketAddr> {
         self.values.agent.listen
+    }
+
+    /// What is configured for counting downloads.
+    pub(crate) fn usage(&self) -> &Usage {
+        &self.values.usage
     }
 
     /// The URL of a named store.

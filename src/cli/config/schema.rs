@@ -8,6 +8,8 @@ pub(super) enum Shape {
     Leaf,
     /// A table with these keys.
     Keys(&'static [(&'static str, Shape)]),
+    /// A list of tables with these keys.
+    List(&'static [(&'static str, Shape)]),
     /// A table whose keys are the user's, each with this below it.
     Each(&'static Shape),
 }
@@ -20,6 +22,7 @@ pub(super) const FILE: Shape = Shape::Keys(&[
     ("agent", Shape::Keys(&[("listen", Shape::Leaf)])),
     ("stores", Shape::Each(&STORE)),
     ("channels", Shape::Each(&CHANNEL)),
+    ("usage", Shape::Keys(super::usage::KEYS)),
 ]);
 
 const STORE: Shape = Shape::Keys(&[("url", Shape::Leaf)]);
@@ -61,14 +64,20 @@ pub(super) fn unknown_key(table: &Table, shape: &Shape) -> Option<Unknown> {
         let inner = match shape {
             Shape::Leaf => return None,
             Shape::Each(inner) => inner,
-            Shape::Keys(keys) => match keys.iter().find(|(name, _)| name == key) {
+            Shape::Keys(keys) | Shape::List(keys) => match keys.iter().find(|(name, _)| name == key) {
                 Some((_, inner)) => inner,
                 None => return Some(Unknown { key: quoted(key), meant: nearest(key, keys.iter().map(|(name, _)| *name)) }),
             },
         };
-        let below = value.as_table().and_then(|below| unknown_key(below, inner))?;
+        let below = tables(value, inner).find_map(|below| unknown_key(below, inner))?;
         Some(Unknown { key: format!("{}.{}", quoted(key), below.key), ..below })
     })
+}
+
+/// The tables in which a value of this shape has keys.
+fn tables<'a>(value: &'a Value, shape: &Shape) -> impl Iterator<Item = &'a Table> {
+    let list = value.as_array().filter(|_| matches!(shape, Shape::List(_)));
+    value.as_table().into_iter().chain(list.into_iter().flatten().filter_map(Value::as_table))
 }
 
 /// Flattens a file into its values, each with the path of keys that leads to it.

@@ -119,10 +119,9 @@ impl Metered {
         let dimension = |name: &str, value: &str| Dimension::builder().name(name).value(value).build();
         let metric = Metric::builder().metric_name("BytesDownloaded");
         let metric = match self {
-            Self::Distribution { id } => metric
-                .namespace("AWS/CloudFront")
-                .dimensions(dimension("DistributionId", id))
-                .dimensions(dimension("Region", "Global")),
+            Self::Distribution { id } => {
+                metric.namespace("AWS/CloudFront").dimensions(dimension("DistributionId", id)).dimensions(dimension("Region", "Global"))
+            }
             Self::Bucket { name, filter_id, .. } => {
                 metric.namespace("AWS/S3").dimensions(dimension("BucketName", name)).dimensions(dimension("FilterId", filter_id))
             }

@@ -133,12 +133,7 @@ fn is_known(month: Month, now: Timestamp) -> bool {
 ///
 /// # Errors
 /// When the clock cannot be right.
-pub fn advance(
-    mut state: State,
-    readings: &[(StoreName, Reading)],
-    now: Timestamp,
-    tb_bytes: NonZeroU64,
-) -> Result<Advanced, ClockError> {
+pub fn advance(mut state: State, readings: &[(StoreName, Reading)], now: Timestamp, tb_bytes: NonZeroU64) -> Result<Advanced, ClockError> {
     let now = no_earlier(now, state.last_tick)?;
     readings.iter().try_for_each(|(_, reading)| judge_server(now, reading))?;
     let mut remarks = Vec::new();

@@ -337,7 +337,8 @@ impl World {
 
 /// What must have been told, by the bytes of each month.
 fn expected(store: &str, months: &BTreeMap<Month, u64>) -> Vec<EventId> {
-    let of = |(month, bytes): (&Month, &u64)| (1..=bytes / TB).map(|number| EventId { store: name(store), month: *month, number }).collect();
+    let of =
+        |(month, bytes): (&Month, &u64)| (1..=bytes / TB).map(|number| EventId { store: name(store), month: *month, number }).collect();
     months.iter().flat_map(of).collect::<Vec<_>>()
 }
 

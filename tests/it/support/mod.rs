@@ -7,6 +7,7 @@ pub(crate) mod forge;
 pub(crate) mod gateway;
 pub(crate) mod kubo;
 pub(crate) mod node;
+pub(crate) mod receiver;
 pub(crate) mod server;
 pub(crate) mod tls;
 pub(crate) mod trace;

@@ -1,5 +1,8 @@
 //! `qsync usage`: what was downloaded from each store, and an alarm at each terabyte.
 
+mod open;
+mod refusal;
+mod remarks;
 mod show;
 mod tick;
 

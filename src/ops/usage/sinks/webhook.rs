@@ -136,7 +136,8 @@ mod tests {
     #[test]
     fn what_may_pass_is_tried_again() {
         let refused = |status: u16| WebhookError::Refused { host: String::new(), status: StatusCode::from_u16(status).unwrap() };
-        for (status, passes) in [(500, true), (503, true), (429, true), (408, true), (301, false), (400, false), (401, false), (404, false)] {
+        for (status, passes) in [(500, true), (503, true), (429, true), (408, true), (301, false), (400, false), (401, false), (404, false)]
+        {
             assert_eq!(refused(status).may_pass(), passes, "{status}");
         }
     }
