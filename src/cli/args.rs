@@ -47,7 +47,7 @@ pub(crate) struct GlobalArgs {
     /// Print errors and warnings only
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
-    /// Write metrics for Prometheus to this file after each publish and check [default: metrics_file of the configuration]
+    /// Write metrics for Prometheus to this file after each publish, check and usage tick [default: metrics_file of the configuration]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) metrics_file: Option<PathBuf>,
     /// Write to the system's log what would be written to the terminal: for cron

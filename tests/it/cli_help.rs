@@ -29,6 +29,7 @@ fn help_shows_examples_first_and_the_commands_below() {
         "root",
         "head",
         "trust",
+        "usage",
         "config",
         "completions",
         "man",

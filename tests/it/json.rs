@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use serde_json::Value;
@@ -16,6 +17,7 @@ use crate::support::{
     command::{Qsync, text},
     kubo::FakeKubo,
     node::Toy,
+    receiver::{Answer, Receiver},
     tree,
 };
 
@@ -135,6 +137,7 @@ fn print_everything(printed: &mut Printed) {
     estimate(printed);
     verify(printed, &world);
     configure(printed, &world);
+    usage(printed, &world);
     trust(printed, &world, &pin);
     nodes(printed, &world);
 }
@@ -230,6 +233,27 @@ fn configure(printed: &mut Printed, world: &World) {
     fs::write(&file, "[channels.\"a/b\"]\nfrom = [\"/srv/store\"]\nkeep_last = 3\n").unwrap();
     printed.run("config show", world.operator().env("QSYNC_CONFIG", &file).args(["config", "show"]));
     printed.run("config check", world.operator().env("QSYNC_CONFIG", &file).args(["config", "check"]));
+}
+
+/// A node that has sent more each time it is asked.
+fn usage(printed: &mut Printed, world: &World) {
+    let sent = AtomicUsize::new(0);
+    let node = Receiver::start(move |asked| match asked.path.as_str() {
+        "/api/v0/stats/bw" => {
+            let bytes = sent.fetch_add(5000, Ordering::SeqCst);
+            Answer::ok("application/json", format!("{{\"TotalIn\":0,\"TotalOut\":{bytes}}}"))
+        }
+        _ => Answer::status(404),
+    });
+    let (file, store) = (world.path("usage.toml"), world.path("usage"));
+    fs::create_dir(&store).unwrap();
+    let sources = format!("sources = [{{ store = \"ipfs\", kubo = \"{}\" }}]", node.url());
+    fs::write(&file, format!("[usage]\nstore = {store:?}\ntb_bytes = 1000\n{sources}\n")).unwrap();
+    let run = |words: &[&str]| world.provider().env("QSYNC_CONFIG", &file).arg("usage").args(words);
+    printed.run("usage tick", run(&["tick"]));
+    assert_eq!(printed.run("usage tick", run(&["tick"]))["crossed"].as_array().unwrap().len(), 5);
+    assert_eq!(printed.run("usage tick", run(&["tick", "--exit-code"]))["code"], "terabyte-crossed");
+    printed.run("usage show", run(&["show"]));
 }
 
 fn trust(printed: &mut Printed, world: &World, pin: &str) {

@@ -6,6 +6,7 @@
 
 mod differential;
 mod disk_image;
+mod egress;
 mod geth_disks;
 mod geth_node;
 mod injected;

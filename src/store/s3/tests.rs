@@ -376,7 +376,9 @@ async fn objects_say_how_long_a_cache_may_keep_them() {
     let store = as_user(&server, OWNER, "storage_class=INTELLIGENT_TIERING");
     store.put_new(&key("chunks/aa/x"), Bytes::from_static(b"object")).await.unwrap();
     store.swap(&key("heads/a/b.json"), None, Bytes::from_static(b"head")).await.unwrap();
+    store.swap(&key("usage/state.json"), None, Bytes::from_static(b"state")).await.unwrap();
     let objects = server.objects();
+    assert_eq!(objects["some/prefix/usage/state.json"].cache_control, "public, max-age=0, s-maxage=60");
     assert_eq!(objects["some/prefix/chunks/aa/x"].cache_control, "public, max-age=31536000, immutable");
     assert_eq!(objects["some/prefix/heads/a/b.json"].cache_control, "public, max-age=0, s-maxage=60");
     assert!(objects.values().all(|object| object.storage_class.as_deref() == Some("INTELLIGENT_TIERING")));

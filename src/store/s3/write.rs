@@ -18,7 +18,7 @@ use crate::{
 
 /// For objects whose bytes follow from their name.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
-/// For heads and the index: a CDN may keep them for a minute, a browser must ask again.
+/// For heads, the index and what was counted: a CDN may keep them for a minute, a browser must ask again.
 const MUTABLE: &str = "public, max-age=0, s-maxage=60";
 
 #[async_trait]
@@ -203,7 +203,8 @@ impl S3Store {
 
 /// How long a cache may keep an object.
 fn cache_control(key: &ObjectKey) -> &'static str {
-    let changes = key.as_str().starts_with("heads/") || ["index.json", "store.json", "probe"].contains(&key.as_str());
+    let folder = ["heads/", "usage/"].iter().any(|folder| key.as_str().starts_with(folder));
+    let changes = folder || ["index.json", "store.json", "probe"].contains(&key.as_str());
     if changes { MUTABLE } else { IMMUTABLE }
 }
 

@@ -40,6 +40,14 @@ const IMPURE: &[&str] = &["tokio", "std::fs", "std::net", "std::{fs", "SystemTim
 /// What belongs to the command line.
 const TERMINAL: &[&str] = &["clap", "indicatif", "println!", "eprintln!", "print!"];
 
+/// Each library of a cloud's service, and where alone it is named.
+const SDKS: &[(&str, &str)] = &[
+    ("aws_sdk_s3", "store/s3/"),
+    ("aws_sdk_cloudfront", "store/s3/"),
+    ("aws_sdk_cloudwatch", "ops/usage/cloudwatch.rs"),
+    ("aws_sdk_sns", "ops/usage/sinks/sns.rs"),
+];
+
 /// Every rule that the file at `path` (below `src`) breaks.
 pub(super) fn violations(path: &str, text: &str) -> Vec<String> {
     let code = code_only(text);
@@ -103,7 +111,7 @@ fn bad_words(path: &str, code: &str) -> Vec<String> {
     let mut banned: Vec<&str> = Vec::new();
     banned.extend(IMPURE.iter().filter(|_| pure));
     banned.extend(TERMINAL.iter().filter(|_| module != "cli"));
-    banned.extend((path != "store/s3.rs" && !path.starts_with("store/s3/")).then_some("aws_sdk_"));
+    banned.extend(SDKS.iter().filter(|(_, home)| !path.starts_with(home)).map(|(sdk, _)| *sdk));
     banned.into_iter().filter(|word| names(code, word)).map(|word| format!("{word} has no place here")).collect()
 }
 
@@ -170,8 +178,11 @@ mod tests {
 
     #[test]
     fn the_sdk_of_one_store_stays_in_its_file() {
-        assert_eq!(violations("store/mod.rs", "use aws_sdk_s3::Client;"), ["aws_sdk_ has no place here"]);
-        assert!(violations("store/s3.rs", "use aws_sdk_s3::Client;").is_empty());
+        assert_eq!(violations("store/mod.rs", "use aws_sdk_s3::Client;"), ["aws_sdk_s3 has no place here"]);
+        assert_eq!(violations("ops/usage/mod.rs", "use aws_sdk_sns::Client;"), ["aws_sdk_sns has no place here"]);
+        assert_eq!(violations("ops/usage/cloudwatch.rs", "use aws_sdk_s3::Client;"), ["aws_sdk_s3 has no place here"]);
+        assert!(violations("store/s3/client.rs", "use aws_sdk_s3::Client;").is_empty());
+        assert!(violations("ops/usage/cloudwatch.rs", "use aws_sdk_cloudwatch::Client;").is_empty());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! moto: a second implementation of S3, and one of `CloudFront`, both in memory.
+//! moto: a second implementation of S3, and one of `CloudFront`, `CloudWatch`, SNS and SQS, all in memory.
 
 use std::{
     process::Command,
@@ -64,6 +64,82 @@ impl Moto {
         let list = text(&self.cloudfront("GET", &all).send().succeeded().body);
         let of = |id: String| text(&self.cloudfront("GET", &format!("{all}/{id}")).send().succeeded().body);
         between(&list, "<Id>", "</Id>").map(of).flat_map(|one| between(&one, "<Path>", "</Path>").collect::<Vec<_>>()).collect()
+    }
+
+    /// Gives `CloudWatch` a number of bytes that were downloaded in an hour, beside those that it has of that hour.
+    #[track_caller]
+    pub(crate) fn put_metric(&self, namespace: &str, dimensions: &[(&str, &str)], hour: i64, bytes: u64) {
+        let time = jiff::Timestamp::from_second(hour).unwrap().to_string();
+        let bytes = bytes.to_string();
+        let data = [("MetricName", "BytesDownloaded"), ("Timestamp", &time), ("Value", &bytes)].map(|(key, value)| (key.to_owned(), value));
+        let dimensions = dimensions.iter().enumerate().flat_map(|(n, (name, value))| {
+            [(format!("Dimensions.member.{}.Name", n + 1), *name), (format!("Dimensions.member.{}.Value", n + 1), *value)]
+        });
+        let data = data.into_iter().chain(dimensions).map(|(key, value)| (format!("MetricData.member.1.{key}"), value.to_owned()));
+        let all: Vec<_> = [("Namespace".to_owned(), namespace.to_owned())].into_iter().chain(data).collect();
+        self.ask("monitoring", "PutMetricData", &all);
+    }
+
+    /// The sum of all that a metric of a store was ever given.
+    #[track_caller]
+    pub(crate) fn metric_sum(&self, namespace: &str, metric: &str, dimension: (&str, &str)) -> u64 {
+        let now = jiff::Timestamp::now();
+        let span = |from: i64| jiff::Timestamp::from_second(now.as_second() + from).unwrap().to_string();
+        let all = [
+            ("Namespace", namespace),
+            ("MetricName", metric),
+            ("Dimensions.member.1.Name", dimension.0),
+            ("Dimensions.member.1.Value", dimension.1),
+            ("StartTime", &span(-86_400)),
+            ("EndTime", &span(3600)),
+            ("Period", "3600"),
+            ("Statistics.member.1", "Sum"),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let answer = self.ask("monitoring", "GetMetricStatistics", &all);
+        between(&answer, "<Sum>", "</Sum>").map(|sum| sum.parse::<f64>().unwrap()).sum::<f64>() as u64
+    }
+
+    /// Makes a topic, and a queue that gets its messages. Gives the topic's name and the queue's address.
+    #[track_caller]
+    pub(crate) fn make_topic_with_queue(&self, name: &str) -> (String, String) {
+        let pairs = |pairs: &[(&str, &str)]| pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect::<Vec<_>>();
+        let topic = self.ask("sns", "CreateTopic", &pairs(&[("Name", name)]));
+        let topic = between(&topic, "<TopicArn>", "</TopicArn>").next().unwrap();
+        let queue = self.ask("sqs", "CreateQueue", &pairs(&[("QueueName", name)]));
+        let queue = between(&queue, "<QueueUrl>", "</QueueUrl>").next().unwrap();
+        let arn = topic.replace(":sns:", ":sqs:");
+        self.ask("sns", "Subscribe", &pairs(&[("TopicArn", &topic), ("Protocol", "sqs"), ("Endpoint", &arn)]));
+        (topic, queue)
+    }
+
+    /// The attribute `id` of every message that lies in a queue.
+    #[track_caller]
+    pub(crate) fn messages(&self, queue: &str) -> Vec<String> {
+        let mut ids = Vec::new();
+        loop {
+            let asked = [("QueueUrl", queue), ("MaxNumberOfMessages", "10"), ("VisibilityTimeout", "600")];
+            let asked = asked.map(|(key, value)| (key.to_owned(), value.to_owned()));
+            let answer = self.ask("sqs", "ReceiveMessage", &asked);
+            let bodies: Vec<_> =
+                between(&answer, "<Body>", "</Body>").map(|body| body.replace("&quot;", "\"").replace("&#34;", "\"")).collect();
+            if bodies.is_empty() {
+                return ids;
+            }
+            let messages =
+                bodies.iter().map(|body| serde_json::from_str::<serde_json::Value>(body).unwrap_or_else(|e| panic!("{e}: {body}")));
+            ids.extend(messages.map(|message| message["MessageAttributes"]["id"]["Value"].as_str().unwrap().to_owned()));
+        }
+    }
+
+    /// Asks a service that takes its questions from the address.
+    #[track_caller]
+    fn ask(&self, service: &'static str, action: &str, arguments: &[(String, String)]) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.append_pair("Action", action).extend_pairs(arguments);
+        // Signatures are made of spaces as %20.
+        let path = format!("/?{}", query.finish().replace('+', "%20"));
+        text(&self.s3.request("GET", &path).signed_by(Self::USER).for_service(service).send().succeeded().body)
     }
 
     fn cloudfront(&self, method: &'static str, path: &str) -> Request {

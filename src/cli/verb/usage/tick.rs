@@ -12,8 +12,13 @@ use crate::{
         exit::{Classify, Failure},
         reports,
     },
-    ops::usage::{self, Event, EventId, Numbers, Options, SourceError, StoreUsage, Tick, one_line, sinks::Missed, state::SinkName},
+    ops::usage::{
+        self, Event, EventId, Numbers, Options, SourceError, StoreUsage, Tick, one_line, plan,
+        sinks::Missed,
+        state::{SinkName, State},
+    },
     progress,
+    types::Timestamp,
 };
 
 const EXAMPLES: &str = "\
@@ -56,9 +61,9 @@ pub(super) async fn run(args: TickArgs, context: &Context) -> Result<(), Failure
     context.finish_progress();
     let events = tick.events();
     events.iter().for_each(|event| context.output.item("terabyte-crossed", event, line));
-    settle(&options, &tick, &events, context).await;
-    keep_numbers(&tick, context);
-    end(&tick, &events, &args, context)
+    let left = settle(&options, &tick, &events, context).await;
+    keep_numbers(&left, tick.now, context);
+    end(&tick, &left, &events, &args, context)
 }
 
 /// What must not end the tick, but somebody should know.
@@ -90,19 +95,22 @@ fn with_hint<E: Classify>(error: &E) -> String {
     format!("{}{hints}", one_line(error))
 }
 
-/// What was shown was told. If that cannot be remembered it is told again, under the same ids.
-async fn settle(options: &Options, tick: &Tick, events: &[Event], context: &Context) {
+/// What was shown was told. If that cannot be remembered it is told again, under the same ids. Gives what is left to be told.
+async fn settle(options: &Options, tick: &Tick, events: &[Event], context: &Context) -> State {
     let shown = events.iter().map(|event| (event.id.clone(), SinkName::Output));
     let told: Vec<_> = tick.delivered.done.iter().cloned().chain(shown).collect();
     if let Err(error) = usage::settle(options, &told).await {
         let text = format!("who was told what could not be kept, so it is told again by the next tick: {}", one_line(&error));
         context.progress().event(progress::Event::Warning { text });
     }
+    let mut left = tick.state.clone();
+    plan::settle(&mut left, &told, &options.sinks.names());
+    left
 }
 
 /// For the file of metrics, also for that of later runs of other commands.
-fn keep_numbers(tick: &Tick, context: &Context) {
-    let numbers = Numbers::of(&tick.state, tick.now);
+fn keep_numbers(left: &State, now: Timestamp, context: &Context) {
+    let numbers = Numbers::of(left, now);
     let kept = context.open_state().map_err(|failure| failure.messages.join(": "));
     let kept = kept.and_then(|state| numbers.save(&*context.fs, &state).map_err(|e| e.to_string()));
     if let Err(why) = kept {
@@ -112,9 +120,9 @@ fn keep_numbers(tick: &Tick, context: &Context) {
     reports::write_metrics(context);
 }
 
-fn end(tick: &Tick, events: &[Event], args: &TickArgs, context: &Context) -> Result<(), Failure> {
+fn end(tick: &Tick, left: &State, events: &[Event], args: &TickArgs, context: &Context) -> Result<(), Failure> {
     let counted =
-        Counted { stores: tick.stores(), crossed: events.iter().map(|event| event.id.clone()).collect(), pending: tick.state.outbox.len() };
+        Counted { stores: tick.stores(), crossed: events.iter().map(|event| event.id.clone()).collect(), pending: left.outbox.len() };
     let failure = crossed(events, args).or_else(|| unread(tick));
     match failure {
         Some(failure) => {
