@@ -337,9 +337,12 @@ impl World {
 
 /// What must have been told, by the bytes of each month.
 fn expected(store: &str, months: &BTreeMap<Month, u64>) -> Vec<EventId> {
-    let of =
-        |(month, bytes): (&Month, &u64)| (1..=bytes / TB).map(|number| EventId { store: name(store), month: *month, number }).collect();
-    months.iter().flat_map(of).collect::<Vec<_>>()
+    let id = |month: Month, number| EventId { store: name(store), month, number };
+    months
+        .iter()
+        .flat_map(|(month, bytes)| (1..=*bytes / TB).map(move |number| (*month, number)))
+        .map(|(month, number)| id(month, number))
+        .collect()
 }
 
 proptest! {

@@ -132,14 +132,12 @@ impl Moto {
         }
     }
 
-    /// Asks a service that takes its questions from the address.
+    /// Asks a service that takes its questions as forms.
     #[track_caller]
     fn ask(&self, service: &'static str, action: &str, arguments: &[(String, String)]) -> String {
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        query.append_pair("Action", action).extend_pairs(arguments);
-        // Signatures are made of spaces as %20.
-        let path = format!("/?{}", query.finish().replace('+', "%20"));
-        text(&self.s3.request("GET", &path).signed_by(Self::USER).for_service(service).send().succeeded().body)
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        let form = form.append_pair("Action", action).extend_pairs(arguments).finish();
+        text(&self.s3.request("POST", "/").signed_by(Self::USER).for_service(service).form(&form).send().succeeded().body)
     }
 
     fn cloudfront(&self, method: &'static str, path: &str) -> Request {

@@ -119,6 +119,9 @@ impl Bucket {
     }
 }
 
+/// No form, which servers would take apart.
+const OCTETS: &str = "application/octet-stream";
+
 /// A request that was not sent yet.
 pub(crate) struct Request {
     method: &'static str,
@@ -126,12 +129,13 @@ pub(crate) struct Request {
     user: Option<User>,
     service: &'static str,
     headers: Vec<String>,
+    kind: &'static str,
     body: Option<Vec<u8>>,
 }
 
 impl Request {
     fn new(method: &'static str, url: String) -> Self {
-        Self { method, url, user: None, service: "s3", headers: Vec::new(), body: None }
+        Self { method, url, user: None, service: "s3", headers: Vec::new(), kind: OCTETS, body: None }
     }
 
     /// Signs it; it is anonymous otherwise.
@@ -163,6 +167,12 @@ impl Request {
         self
     }
 
+    /// Gives it a form.
+    pub(crate) fn form(mut self, text: &str) -> Self {
+        self.kind = "application/x-www-form-urlencoded";
+        self.body(text.as_bytes())
+    }
+
     /// Sends it.
     #[track_caller]
     pub(crate) fn send(self) -> Answer {
@@ -182,8 +192,7 @@ impl Request {
             curl.args(["--header", header]);
         }
         if self.body.is_some() {
-            // Not a form, which servers would take apart.
-            curl.args(["--data-binary", "@-", "--header", "Content-Type: application/octet-stream"]);
+            curl.args(["--data-binary", "@-", "--header", &format!("Content-Type: {}", self.kind)]);
         }
         let mut child = curl.arg(&self.url).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut input = child.stdin.take().unwrap();
