@@ -169,7 +169,7 @@ fn page(status: &str, bytes: Option<f64>, next: Option<String>) -> Vec<u8> {
         body.tag(Tag::new(1)).unwrap().i64(second).unwrap();
     }
     body.str("Values").unwrap().array(count).unwrap();
-    for bytes in bytes {
+    if let Some(bytes) = bytes {
         body.f64(bytes).unwrap();
     }
     if let Some(next) = next {
