@@ -101,10 +101,6 @@ impl Meter for CloudWatchMeter {
         let hours = self.hours(from, now).await;
         hours.map(Reading::Hours).map_err(|fault| fault.of_call(Call::GetMetricData, &self.metered.to_string()).into())
     }
-
-    fn what(&self) -> String {
-        self.metered.to_string()
-    }
 }
 
 impl Metered {
@@ -195,12 +191,7 @@ impl Pages {
 }
 
 fn whole(bytes: f64) -> Result<u64, Fault> {
-    if (0.0..=MAX_HOUR_BYTES).contains(&bytes) {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "its range was checked")]
-        Ok(bytes.round() as u64)
-    } else {
-        Err(strange("a number of bytes that cannot be"))
-    }
+    if (0.0..=MAX_HOUR_BYTES).contains(&bytes) { Ok(bytes.round() as u64) } else { Err(strange("a number of bytes that cannot be")) }
 }
 
 fn strange(what: &str) -> Fault {

@@ -20,9 +20,6 @@ pub trait Meter: Debug + Send + Sync {
     /// # Errors
     /// [`SourceError`]
     async fn read(&self, from: Timestamp, now: Timestamp) -> Result<Reading, SourceError>;
-
-    /// What it is that was downloaded, for people: `of distribution E123`.
-    fn what(&self) -> String;
 }
 
 /// A store, and who says what was downloaded from it.
@@ -72,9 +69,5 @@ impl Meter for KuboMeter {
     async fn read(&self, _: Timestamp, _: Timestamp) -> Result<Reading, SourceError> {
         let sent = self.node.sent().await?;
         Ok(Reading::Counter(Counter { last: sent.bytes, since: sent.since }))
-    }
-
-    fn what(&self) -> String {
-        format!("by {}", self.node.name())
     }
 }

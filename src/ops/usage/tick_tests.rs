@@ -34,10 +34,6 @@ impl Meter for Growing {
         tokio::task::yield_now().await;
         Ok(Reading::Counter(Counter { last, since: None }))
     }
-
-    fn what(&self) -> String {
-        "of a test".to_owned()
-    }
 }
 
 /// One hour, or a refusal.
@@ -49,10 +45,6 @@ impl Meter for Fixed {
     async fn read(&self, from: Timestamp, _: Timestamp) -> Result<Reading, SourceError> {
         let hours = |bytes| Reading::Hours(Hours { hours: vec![(from, bytes)], complete: true, server_time: None });
         self.0.map(hours).ok_or_else(|| denied(Call::GetMetricData).into())
-    }
-
-    fn what(&self) -> String {
-        "of a test".to_owned()
     }
 }
 
