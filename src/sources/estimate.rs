@@ -54,7 +54,7 @@ impl Estimate {
             requests,
             internet_micro_usd: micro_usd(ReadFrom::Internet),
             same_region_micro_usd: micro_usd(ReadFrom::SameRegion),
-            prices_of: table.checked.clone(),
+            prices_of: table.of_region(region).checked.clone(),
         })
     }
 
