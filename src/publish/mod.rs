@@ -106,7 +106,7 @@ async fn publish(options: &Arc<Options>, node: &Freezer) -> Result<Summary, Erro
         summary.head_expires = ready.heads.newest().map(|head| head.expires);
     }
     summary.ipfs = summary.ipfs.or_else(|| options.ipfs_failed.clone());
-    summary.stores = ready.targets.summaries();
+    summary.stores = ready.targets.summaries(&ready.chosen.manifest().totals());
     summary.stores.extend(options.unopened.iter().map(StoreSummary::unopened));
     summary.seconds = started.elapsed().as_secs_f64();
     Ok(summary)
@@ -296,6 +296,9 @@ pub struct StoreSummary {
     pub put_micro_usd: Option<u64>,
     /// What holding these objects costs a month, millionths of a US dollar; `None` where that has no price.
     pub month_micro_usd: Option<u64>,
+    /// What one restore of all of it through the store's CDN costs its owner at most, millionths of a US dollar; `None` where readers do not
+    /// get it from CloudFront.
+    pub cdn_restore_micro_usd: Option<u64>,
     /// Why it failed; `None` when the new head is live there.
     pub error: Option<String>,
 }
@@ -308,6 +311,7 @@ impl StoreSummary {
             uploaded_bytes: 0,
             put_micro_usd: None,
             month_micro_usd: None,
+            cdn_restore_micro_usd: None,
             error: Some(error.one_line()),
         }
     }

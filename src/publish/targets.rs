@@ -12,9 +12,10 @@ use crate::{
     catalog::{Proved, Sample, put_proved},
     format::{
         key,
+        manifest::Totals,
         row::{Row, Stored},
     },
-    sources::PriceTable,
+    sources::{PriceClass, PriceTable},
     store::{self, DynWriteStore, Put},
     types::{Form, Forms, Hash, ObjectKey},
 };
@@ -189,8 +190,9 @@ impl Targets {
         Err(Error::AllStoresFailed { lines, first: failures.clone().next() })
     }
 
-    pub(super) fn summaries(&self) -> Vec<StoreSummary> {
-        self.list.iter().map(Target::summary).collect()
+    /// What became of each store, for a snapshot with these totals.
+    pub(super) fn summaries(&self, totals: &Totals) -> Vec<StoreSummary> {
+        self.list.iter().map(|target| target.summary(totals)).collect()
     }
 }
 
@@ -248,7 +250,7 @@ impl Target {
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    fn summary(&self) -> StoreSummary {
+    fn summary(&self, totals: &Totals) -> StoreSummary {
         let (objects, uploaded_bytes) = (self.objects.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed));
         let prices = self.store.billed_in().map(|region| PriceTable::builtin().of_region(&region));
         StoreSummary {
@@ -257,7 +259,15 @@ impl Target {
             uploaded_bytes,
             put_micro_usd: prices.map(|prices| prices.put_micro_usd(objects)),
             month_micro_usd: prices.map(|prices| prices.month_micro_usd(uploaded_bytes)),
+            cdn_restore_micro_usd: self.store.is_behind_cloudfront().then(|| self.cdn_restore_micro_usd(totals)),
             error: self.failure().map(|error| error.one_line()),
         }
+    }
+
+    /// What one restore through CloudFront costs at most: nobody says which edges the distribution has.
+    fn cdn_restore_micro_usd(&self, totals: &Totals) -> u64 {
+        let raw_bytes = totals.bytes.saturating_sub(totals.hole_bytes);
+        let bytes = if self.forms().contains(Form::Zstd) { totals.frame_bytes } else { raw_bytes };
+        PriceTable::builtin().cdn.restore_micro_usd(PriceClass::All, bytes, totals.chunks)
     }
 }

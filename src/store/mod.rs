@@ -220,6 +220,11 @@ pub trait WriteStore: ReadStore {
         None
     }
 
+    /// Whether readers get its objects from CloudFront, which its owner pays.
+    fn is_behind_cloudfront(&self) -> bool {
+        false
+    }
+
     /// Says to whatever remembers objects on the way to readers that mutable ones have changed. Without it they find out within a minute.
     ///
     /// # Errors
@@ -405,6 +410,10 @@ impl<S: WriteStore + ?Sized> WriteStore for Arc<S> {
 
     fn billed_in(&self) -> Option<String> {
         (**self).billed_in()
+    }
+
+    fn is_behind_cloudfront(&self) -> bool {
+        (**self).is_behind_cloudfront()
     }
 
     async fn announce(&self) -> Result<(), Error> {

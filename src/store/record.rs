@@ -203,6 +203,10 @@ impl<S: WriteStore> WriteStore for RecordStore<S> {
         self.inner.billed_in()
     }
 
+    fn is_behind_cloudfront(&self) -> bool {
+        self.inner.is_behind_cloudfront()
+    }
+
     async fn stat(&self, key: &ObjectKey) -> Result<Stat, Error> {
         self.inner.stat(key).await
     }

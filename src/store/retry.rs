@@ -141,6 +141,10 @@ impl<S: WriteStore> WriteStore for RetryStore<S> {
         self.inner.billed_in()
     }
 
+    fn is_behind_cloudfront(&self) -> bool {
+        self.inner.is_behind_cloudfront()
+    }
+
     async fn announce(&self) -> Result<(), Error> {
         self.inner.announce().await
     }

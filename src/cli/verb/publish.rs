@@ -340,6 +340,8 @@ fn store_line(store: &StoreSummary) -> String {
     let done = format!("  {}: {} objects, {}", store.store, store.objects, ByteSize(store.uploaded_bytes));
     let price = |micro_usd: Option<u64>, what: &str| micro_usd.map(|cost| format!("; {} {what}", usd(cost))).unwrap_or_default();
     let done = done + &price(store.put_micro_usd, "for the writes") + &price(store.month_micro_usd, "a month to hold them");
+    let restore = store.cdn_restore_micro_usd.map(|cost| format!("; up to {} for each restore through its CDN", usd(cost)));
+    let done = done + &restore.unwrap_or_default();
     match &store.error {
         Some(error) => format!("{done}; FAILED: {error}\n"),
         None => done + "\n",
@@ -358,6 +360,7 @@ mod tests {
             uploaded_bytes: 3 << 20,
             put_micro_usd: None,
             month_micro_usd: None,
+            cdn_restore_micro_usd: None,
             error: error.map(str::to_owned),
         };
         Summary {
@@ -399,6 +402,9 @@ mod tests {
         (summary.stores[0].put_micro_usd, summary.stores[0].month_micro_usd) = (Some(512_000), Some(2_469_607));
         let text = text(&summary);
         assert!(text.ends_with("/srv/a: 7 objects, 3.0 MiB; $0.5120 for the writes; $2.4697 a month to hold them\n"), "{text}");
+        (summary.stores[0].put_micro_usd, summary.stores[0].cdn_restore_micro_usd) = (None, Some(13_109_902));
+        let text = super::text(&summary);
+        assert!(text.ends_with("; $2.4697 a month to hold them; up to $13.1100 for each restore through its CDN\n"), "{text}");
     }
 
     #[test]

@@ -4,12 +4,14 @@ mod aws;
 mod cloudwatch;
 mod error;
 mod event;
+pub mod logs;
 mod meter;
 mod month;
 mod numbers;
 pub mod plan;
 #[cfg(test)]
 mod plan_tests;
+pub mod projection;
 pub mod sinks;
 pub mod state;
 #[cfg(test)]

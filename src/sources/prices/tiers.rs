@@ -102,7 +102,7 @@ impl Tiers {
     /// The most that bytes can cost of which each has one of these lists, whichever: as if every dear tier were filled before a cheaper one.
     #[must_use]
     pub fn dearest_of<'a>(lists: impl IntoIterator<Item = &'a Self>) -> Self {
-        let (mut tiers, mut rest_micro_usd_per_gb) = (Vec::new(), 0);
+        let (mut tiers, mut rest_micro_usd_per_gb) = (Vec::<Tier>::new(), 0);
         for list in lists {
             tiers.extend(&list.tiers);
             rest_micro_usd_per_gb = rest_micro_usd_per_gb.max(list.rest_micro_usd_per_gb);

@@ -124,6 +124,12 @@ impl S3Location {
         self.forms.unwrap_or(if self.requester_pays { Forms::Raw } else { Forms::Zstd })
     }
 
+    /// Whether its readers pay for what they read.
+    #[must_use]
+    pub fn readers_pay(&self) -> bool {
+        self.requester_pays
+    }
+
     /// The CDN before it.
     #[must_use]
     pub fn cdn(&self) -> Option<&Cdn> {

@@ -58,6 +58,10 @@ impl WriteStore for S3Store {
         if self.location.endpoint.is_some() { None } else { self.sure_region() }
     }
 
+    fn is_behind_cloudfront(&self) -> bool {
+        self.location.cdn.as_ref().is_some_and(|cdn| cdn.distribution.is_some())
+    }
+
     async fn announce(&self) -> Result<(), Error> {
         let Some(cdn) = &self.location.cdn else { return Ok(()) };
         let healed = std::mem::take(&mut *self.healed.lock().expect("no holder of this lock panics"));

@@ -1,5 +1,6 @@
 //! `qsync usage`: what was downloaded from each store, and an alarm at each terabyte.
 
+mod logs;
 mod open;
 mod refusal;
 mod remarks;
@@ -15,6 +16,7 @@ use crate::cli::{context::Context, exit::Failure};
 pub(crate) enum UsageVerb {
     Tick(tick::TickArgs),
     Show(show::ShowArgs),
+    Logs(logs::LogsArgs),
 }
 
 /// Counts or shows.
@@ -22,5 +24,6 @@ pub(super) async fn run(verb: UsageVerb, context: &Context) -> Result<(), Failur
     match verb {
         UsageVerb::Tick(args) => tick::run(args, context).await,
         UsageVerb::Show(args) => show::run(args, context).await,
+        UsageVerb::Logs(args) => logs::run(args, context).await,
     }
 }
