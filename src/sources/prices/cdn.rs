@@ -31,7 +31,7 @@ struct Group {
     place: String,
     price_class: PriceClass,
     out: Tiers,
-    #[serde(rename = "https_usd_per_10000", deserialize_with = "tiers::micro_usd")]
+    #[serde(rename = "https_usd_per_10000", deserialize_with = "tiers::written")]
     https_micro_usd_per_10000: u64,
 }
 
@@ -42,7 +42,7 @@ pub struct Plan {
     /// Its name, in lower case.
     pub name: String,
     /// What it costs, millionths of a US dollar a month.
-    #[serde(rename = "usd_per_month", deserialize_with = "tiers::micro_usd")]
+    #[serde(rename = "usd_per_month", deserialize_with = "tiers::written")]
     pub micro_usd_per_month: u64,
     /// How many requests a month it allows.
     pub requests: u64,

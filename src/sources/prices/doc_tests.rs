@@ -116,7 +116,7 @@ fn what_the_plans_allow() {
 fn what_one_restore_costs() {
     let row = |(name, gib): (&str, u64)| {
         let (bytes, requests) = (gib << 30, gib << 10);
-        let read = |from| usd_in_cents(table().of_region("us-east-1").to_read(from).micro_usd(bytes, requests));
+        let read = |from| money(table().of_region("us-east-1").to_read(from).micro_usd(bytes, requests));
         let cdn = |class| money(table().cdn.restore_micro_usd(class, bytes, requests));
         vec![
             name.to_owned(),
@@ -131,14 +131,11 @@ fn what_one_restore_costs() {
     same("What one restore costs", [("pruned, 100 GiB", 100), ("archive, 10 TiB", 10 << 10)].map(row).into());
 }
 
-fn usd_in_cents(micro_usd: u64) -> String {
-    money(micro_usd)
-}
-
 #[test]
 fn the_examples_in_sentences() {
     let s3 = table().of_region("us-east-1");
-    let (writes, month) = (money(s3.put_micro_usd(102_400)), money(s3.month_micro_usd(100 << 30)));
+    let nearest = |micro_usd: u64| format!("${:.2}", micro_usd as f64 / 1e6);
+    let (writes, month) = (nearest(s3.put_micro_usd(102_400)), nearest(s3.month_micro_usd(100 << 30)));
     for example in [
         format!("about 102,400 objects: {writes} for the writes, and {month} a month."),
         format!("up to {} to the internet, {} within us-east-1 (prices of {})", usd(174_785), usd(768), s3.checked),

@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 pub use cdn::{Cdn, CostRange, InvalidPriceClass, Plan, PriceClass};
 pub use server::ServerPrice;
-pub use tiers::{GB_BYTES, InvalidTiers, TB_BYTES, Tiers};
+pub use tiers::{GB_BYTES, InvalidPrice, InvalidTiers, TB_BYTES, Tiers, micro_usd};
 
 use super::{Price, Prices};
 
@@ -37,9 +37,9 @@ pub struct RegionPrices {
     pub out: Tiers,
     /// What is stored for a month.
     pub storage: Tiers,
-    #[serde(rename = "get_usd_per_1000", deserialize_with = "tiers::micro_usd")]
+    #[serde(rename = "get_usd_per_1000", deserialize_with = "tiers::written")]
     get_micro_usd_per_1000: u64,
-    #[serde(rename = "put_usd_per_1000", deserialize_with = "tiers::micro_usd")]
+    #[serde(rename = "put_usd_per_1000", deserialize_with = "tiers::written")]
     put_micro_usd_per_1000: u64,
 }
 
@@ -67,7 +67,14 @@ impl PriceTable {
         self.regions.get(region).unwrap_or(&self.otherwise)
     }
 
-    /// The same for the engine.
+    /// The day of the oldest list that prices were compared with.
+    #[must_use]
+    pub fn oldest_checked(&self) -> &str {
+        let buckets = self.regions.values().chain([&self.otherwise]).map(|prices| prices.checked.as_str());
+        buckets.min().unwrap_or_default().min(&self.cdn.checked)
+    }
+
+    /// All prices for the engine.
     #[must_use]
     pub fn prices(&self, from: ReadFrom) -> Prices {
         let by_region = self.regions.iter().map(|(region, prices)| (region.clone(), prices.to_read(from))).collect();

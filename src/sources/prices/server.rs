@@ -1,18 +1,13 @@
 //! What a server of one's own costs, which no table knows: its owner says it. Pure.
 
-use serde::{Deserialize, Serialize};
-
-use super::{TB_BYTES, share, tiers};
+use super::{TB_BYTES, share};
 
 /// What a server costs a month, and what leaves it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ServerPrice {
     /// The server itself, millionths of a US dollar a month.
-    #[serde(rename = "usd_month", default, deserialize_with = "tiers::micro_usd")]
     pub micro_usd_per_month: u64,
     /// A TB that leaves it, millionths of a US dollar.
-    #[serde(rename = "usd_tb", default, deserialize_with = "tiers::micro_usd")]
     pub micro_usd_per_tb: u64,
 }
 
@@ -30,7 +25,7 @@ mod tests {
 
     #[test]
     fn a_server_costs_its_rent_and_what_leaves_it() {
-        let price: ServerPrice = toml::from_str("usd_month = 50\nusd_tb = 1.5").unwrap();
+        let price = ServerPrice { micro_usd_per_month: 50_000_000, micro_usd_per_tb: 1_500_000 };
         assert_eq!([0, TB_BYTES, 3 * TB_BYTES + 1].map(|bytes| price.month_micro_usd(bytes)), [50_000_000, 51_500_000, 54_500_001]);
         assert_eq!(ServerPrice::default().month_micro_usd(u64::MAX), 0);
     }

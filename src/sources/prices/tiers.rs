@@ -29,7 +29,7 @@ struct Tier {
 #[serde(deny_unknown_fields)]
 struct WrittenTier {
     tb: Option<u64>,
-    #[serde(deserialize_with = "micro_usd")]
+    #[serde(deserialize_with = "written")]
     usd_per_gb: u64,
 }
 
@@ -47,20 +47,25 @@ pub enum InvalidTiers {
     TooLong,
 }
 
+/// Money that is written with a fraction of a millionth, is negative, or more than there is.
+#[derive(Debug, Error, PartialEq)]
+#[error("{0} is no price in whole millionths of a US dollar")]
+pub struct InvalidPrice(f64);
+
 /// Money as people write it, as whole millionths.
 ///
 /// # Errors
-/// When it is none, or has a fraction of a millionth.
-pub(super) fn micro_usd<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
-    let usd = f64::deserialize(from)?;
+/// [`InvalidPrice`].
+pub fn micro_usd(usd: f64) -> Result<u64, InvalidPrice> {
     let micro = (usd * 1e6).round();
     // Decimal fractions are not exact, but far nearer than this.
     let is_whole = (usd * 1e6 - micro).abs() < 1e-3;
-    if (0.0..1e12).contains(&micro) && is_whole {
-        Ok(micro as u64)
-    } else {
-        Err(D::Error::custom(format!("{usd} is no price in whole millionths of a US dollar")))
-    }
+    if (0.0..1e15).contains(&micro) && is_whole { Ok(micro as u64) } else { Err(InvalidPrice(usd)) }
+}
+
+/// The same in the table.
+pub(super) fn written<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    micro_usd(f64::deserialize(from)?).map_err(D::Error::custom)
 }
 
 impl TryFrom<Vec<WrittenTier>> for Tiers {

@@ -64,22 +64,23 @@ pub(super) async fn run(args: LogsArgs, context: &Context) -> Result<(), Failure
     let work = tokio::task::spawn_blocking(move || read_all(&args));
     let found = context.until_stopped(async { work.await.map_err(|_| Failure::new(Code::Error, "a worker died")) }).await?;
     context.finish_progress();
-    for bad in &found.named {
-        context.output.item("bad-line", bad, |_| String::new());
-        if context.output.format() == Format::Text {
-            output::stderr(&format!("warning: {}\n", bad_line(bad)));
-        }
-    }
-    found.broken.iter().for_each(|broken| context.output.item("broken-log", broken, |_| String::new()));
     match context.output.format() {
         Format::Json => show_rows(&found, context),
-        Format::Text => output::stdout(tables(&found).as_bytes()),
+        Format::Text => {
+            found.named.iter().for_each(|bad| output::stderr(&format!("warning: {}\n", bad_line(bad))));
+            output::stdout(tables(&found).as_bytes());
+        }
     }
-    if let Some(failure) = failure(&found) {
-        return Err(failure);
+    match failure(&found) {
+        Some(failure) => {
+            context.output.item("result", &summary(&found), text);
+            Err(failure)
+        }
+        None => {
+            context.output.summary("usage logs", &summary(&found), text);
+            Ok(())
+        }
     }
-    context.output.summary("usage logs", &summary(&found), text);
-    Ok(())
 }
 
 fn read_all(args: &LogsArgs) -> Found {
@@ -96,6 +97,8 @@ fn read_all(args: &LogsArgs) -> Found {
 }
 
 fn show_rows(found: &Found, context: &Context) {
+    found.named.iter().for_each(|bad| context.output.item("bad-line", bad, |_| String::new()));
+    found.broken.iter().for_each(|broken| context.output.item("broken-log", broken, |_| String::new()));
     found.totals.bytes().for_each(|row| context.output.item("read-bytes", &row, |_| String::new()));
     found.totals.restores().for_each(|row| context.output.item("restores", &row, |_| String::new()));
     found.totals.requesters().for_each(|row| context.output.item("requester", &row, |_| String::new()));

@@ -92,7 +92,7 @@ mod tests {
             (key::index(), ObjectClass::Index),
             (key::store_info(), ObjectClass::Other),
         ] {
-            for prefix in ["", "/", "/v1/", "snap/of/heads/"] {
+            for prefix in ["", "/", "/v1/", "snap/chunks/"] {
                 let id = (class == ObjectClass::Manifests).then_some(hash);
                 assert_eq!(ObjectClass::of_path(&format!("{prefix}{object}")), (class, id), "{prefix}{object}");
             }
