@@ -295,6 +295,8 @@ codes! {
     FreezeMarker = "freeze-marker" => NodeStopped,
     /// A terabyte was crossed, and `usage tick` was asked to say so.
     TerabyteCrossed = "terabyte-crossed" => Crossed,
+    /// A limit of a month is passed or going to be, and `usage projection` was asked to say so.
+    LimitPassed = "limit-passed" => Crossed,
     /// Ended by SIGINT.
     Interrupted = "interrupted" => Interrupted,
     /// Ended by SIGTERM.

@@ -56,7 +56,10 @@ pub use ipfs::IpfsSource;
 pub use metadata::{A_CENT, Allowance};
 pub use meter::{Paid, Price, Prices};
 use pace::Pace;
-pub use prices::{Cdn, CostRange, GB_BYTES, InvalidPrice, InvalidPriceClass, InvalidTiers, Plan, PriceClass, PriceTable, ReadFrom, RegionPrices, ServerPrice, TB_BYTES, Tiers, micro_usd};
+pub use prices::{
+    Cdn, CostRange, GB_BYTES, InvalidPrice, InvalidPriceClass, InvalidTiers, Plan, PriceClass, PriceTable, ReadFrom, RegionPrices,
+    ServerPrice, TB_BYTES, Tiers, micro_usd,
+};
 pub use report::{Failures, Report};
 pub use settings::Settings;
 pub use source::Form;

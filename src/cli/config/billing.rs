@@ -48,7 +48,11 @@ impl TryFrom<f64> for Quota {
     type Error = String;
 
     fn try_from(tb: f64) -> Result<Self, String> {
-        if tb > 0.0 && tb.is_finite() { Ok(Self(tb)) } else { Err(format!("quota_tb_month is {tb}: expected a number of terabytes above 0")) }
+        if tb > 0.0 && tb.is_finite() {
+            Ok(Self(tb))
+        } else {
+            Err(format!("quota_tb_month is {tb}: expected a number of terabytes above 0"))
+        }
     }
 }
 

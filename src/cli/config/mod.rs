@@ -3,6 +3,7 @@
 //! `--config` (or `QSYNC_CONFIG`) names the one file that counts. Without it the user's file is laid over the
 //! machine's, key by key. A file in the working directory is never read: it could set trust.
 
+mod billing;
 mod freeze;
 mod gate;
 mod layer;
@@ -28,7 +29,7 @@ pub(crate) use freeze::Freeze;
 pub(crate) use gate::Gate;
 pub(crate) use layer::Setting;
 pub(crate) use schema::nearest;
-pub(crate) use usage::{By, Usage};
+pub(crate) use usage::{By, Source, Usage};
 
 /// What all files together say, typed, and where each value comes from.
 #[derive(Debug, Default)]

@@ -1,10 +1,17 @@
 //! What the configuration says of counting downloads.
 
-use std::{collections::BTreeSet, num::NonZeroU64, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU64,
+    path::PathBuf,
+};
 
 use serde::Deserialize;
 
-use super::schema::Shape;
+use super::{
+    billing::{Billing, Quota},
+    schema::Shape,
+};
 use crate::{
     cli::{code::Code, exit::Failure},
     kubo::KuboUrl,
@@ -16,6 +23,8 @@ pub(super) const KEYS: &[(&str, Shape)] = &[
     ("store", Shape::Leaf),
     ("tb_bytes", Shape::Leaf),
     ("put_metrics", Shape::Leaf),
+    ("quota_tb_month", Shape::Leaf),
+    ("billing", Shape::Each(&Shape::Keys(super::billing::KEYS))),
     ("sources", Shape::List(SOURCE)),
     ("webhook_file", Shape::Leaf),
     ("sns_topic", Shape::Leaf),
@@ -44,6 +53,11 @@ pub(crate) struct Usage {
     /// What is counted.
     #[serde(default)]
     pub(crate) sources: Vec<Source>,
+    /// How much of all stores together is agreed to a month.
+    pub(crate) quota_tb_month: Option<Quota>,
+    /// What is agreed for each store, and what it costs.
+    #[serde(default)]
+    pub(crate) billing: BTreeMap<StoreName, Billing>,
     /// File with the address that is told.
     pub(crate) webhook_file: Option<PathBuf>,
     /// The topic that is told.

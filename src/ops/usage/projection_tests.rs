@@ -99,7 +99,11 @@ fn what_is_agreed_to_is_compared_with_what_comes() {
     // 20 TB of CloudFront, as docs/costs.md has it, and nothing of what the readers pay.
     assert_eq!(found.all.month_end_cost.unwrap().most_micro_usd.div_ceil(10_000), 166_693);
     let breaches: Vec<_> = found.breaches.iter().map(|breach| (breach.store.as_ref().map(StoreName::as_str), breach.passes_at)).collect();
-    assert_eq!(breaches, [(Some("cdn"), Some(time("2026-11-23T12:00:00Z"))), (None, None)], "all together are past their quota; what is reached is not passed");
+    assert_eq!(
+        breaches,
+        [(Some("cdn"), Some(time("2026-11-23T12:00:00Z"))), (None, None)],
+        "all together are past their quota; what is reached is not passed"
+    );
 }
 
 #[test]

@@ -110,10 +110,7 @@ impl Cdn {
         let least_requests = share(requests, per_request().min().unwrap_or(0), 10_000);
         let most_out = Tiers::dearest_of(outs()).micro_usd(bytes);
         let most_requests = share(requests, per_request().max().unwrap_or(0), 10_000);
-        CostRange {
-            least_micro_usd: least_out.saturating_add(least_requests),
-            most_micro_usd: most_out.saturating_add(most_requests),
-        }
+        CostRange { least_micro_usd: least_out.saturating_add(least_requests), most_micro_usd: most_out.saturating_add(most_requests) }
     }
 
     /// What one restore costs the provider at most, wherever its reader is: first tier, nothing free, a GB of 10⁹ bytes.
@@ -233,8 +230,14 @@ mod tests {
 
     #[test]
     fn price_classes_have_names() {
-        assert_eq!(["100", "200", "all"].map(|text| text.parse().ok()), [PriceClass::Class100, PriceClass::Class200, PriceClass::All].map(Some));
-        assert_eq!("PriceClass_300".parse::<PriceClass>().unwrap_err().to_string(), "not a price class: \"PriceClass_300\"; there are 100, 200 and all");
+        assert_eq!(
+            ["100", "200", "all"].map(|text| text.parse().ok()),
+            [PriceClass::Class100, PriceClass::Class200, PriceClass::All].map(Some)
+        );
+        assert_eq!(
+            "PriceClass_300".parse::<PriceClass>().unwrap_err().to_string(),
+            "not a price class: \"PriceClass_300\"; there are 100, 200 and all"
+        );
     }
 
     proptest! {

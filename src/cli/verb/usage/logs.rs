@@ -126,7 +126,10 @@ fn failure(found: &Found) -> Option<Failure> {
     if !details.is_empty() {
         let code = if details.len() as u64 == found.files { Code::Io } else { Code::Partial };
         let message = format!("{} of {} logs could not be read to their end", details.len(), found.files);
-        return Some(Failure { details, ..Failure::new(code, message) }.hint("check that the files are there and whole; what was read of them is counted"));
+        return Some(
+            Failure { details, ..Failure::new(code, message) }
+                .hint("check that the files are there and whole; what was read of them is counted"),
+        );
     }
     let says_nothing = found.malformed > 0 && found.totals.requests() == 0;
     says_nothing.then(|| {
@@ -163,7 +166,9 @@ fn bytes_table(rows: impl Iterator<Item = BytesRow>) -> Option<Table> {
     let classes: Vec<_> = ObjectClass::ALL.into_iter().filter(|class| days.values().any(|day| day.contains_key(class))).collect();
     let mut table = Table::new();
     let heads = classes.iter().map(|class| class.name().to_uppercase());
-    table.load_style(presets::NOTHING).set_header(["STORE".to_owned(), "DAY".to_owned()].into_iter().chain(heads).chain(["ALL".to_owned()]));
+    table
+        .load_style(presets::NOTHING)
+        .set_header(["STORE".to_owned(), "DAY".to_owned()].into_iter().chain(heads).chain(["ALL".to_owned()]));
     for ((store, day), of_classes) in &days {
         let bytes = |class| of_classes.get(class).map_or_else(|| "-".to_owned(), |bytes| ByteSize(*bytes).to_string());
         let all = of_classes.values().fold(0, |sum: u64, bytes| sum.saturating_add(*bytes));

@@ -2,6 +2,7 @@
 
 mod logs;
 mod open;
+mod projection;
 mod refusal;
 mod remarks;
 mod show;
@@ -16,6 +17,7 @@ use crate::cli::{context::Context, exit::Failure};
 pub(crate) enum UsageVerb {
     Tick(tick::TickArgs),
     Show(show::ShowArgs),
+    Projection(projection::ProjectionArgs),
     Logs(logs::LogsArgs),
 }
 
@@ -24,6 +26,7 @@ pub(super) async fn run(verb: UsageVerb, context: &Context) -> Result<(), Failur
     match verb {
         UsageVerb::Tick(args) => tick::run(args, context).await,
         UsageVerb::Show(args) => show::run(args, context).await,
+        UsageVerb::Projection(args) => projection::run(args, context).await,
         UsageVerb::Logs(args) => logs::run(args, context).await,
     }
 }

@@ -1,6 +1,9 @@
 //! `qsync usage projection`: what this month is going to be at its end, what it costs, and which limits it passes.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use bytesize::ByteSize;
 use clap::Args;
@@ -11,7 +14,7 @@ use super::open;
 use crate::{
     cli::{
         Code,
-        config::{By, Usage, nearest},
+        config::{By, Source, Usage, nearest},
         context::Context,
         exit::Failure,
         output::{self, Format},
@@ -111,9 +114,11 @@ fn summary(found: &Projection, now: Timestamp, counted_at: Option<Timestamp>) ->
 }
 
 /// Whole or not at all, so that whoever looks for it never reads half of it.
-fn write_report(file: &std::path::Path, text: &str, context: &Context) -> Result<(), Failure> {
+fn write_report(file: &Path, text: &str, context: &Context) -> Result<(), Failure> {
     let wrong = |e: std::io::Error| {
-        Failure::from_error(Code::Io, &e).context(format!("the report cannot be written to {}", file.display())).hint("name another file with --report")
+        Failure::from_error(Code::Io, &e)
+            .context(format!("the report cannot be written to {}", file.display()))
+            .hint("name another file with --report")
     };
     context.fs.write_durable(file, text.as_bytes(), 0o644).map_err(wrong)
 }
@@ -130,7 +135,7 @@ fn billing(usage: &Usage, context: &Context) -> Result<BTreeMap<StoreName, Billi
         let failure = Failure::new(Code::Config, format!("usage.billing.{stranger} is of a store that no source counts"));
         return Err(failure.hint(format!("usage.sources has {}{meant}", names.join(", "))));
     }
-    let of = |source: &crate::cli::config::Source| {
+    let of = |source: &Source| {
         let said = usage.billing.get(&source.store).cloned().unwrap_or_default();
         let tariff = said.tariff.or_else(|| usual(&source.by, context.config.store_url(source.store.as_str())));
         (source.store.clone(), Billing { tariff, quota_bytes: said.quota.map(|quota| quota.bytes(usage.tb_bytes.0)) })
@@ -205,7 +210,8 @@ fn breach_line(breach: &Breach) -> String {
 fn failure(breaches: &[Breach]) -> Option<Failure> {
     let details: Vec<_> = breaches.iter().map(|breach| breach_line(breach).trim_end().to_owned()).collect();
     let failure = Failure::new(Code::LimitPassed, format!("{} limits are passed, or going to be before the month ends", details.len()));
-    (!details.is_empty()).then(|| Failure { details, ..failure }.hint("raise quota_tb_month, change the plan, or serve less: docs/costs.md"))
+    (!details.is_empty())
+        .then(|| Failure { details, ..failure }.hint("raise quota_tb_month, change the plan, or serve less: docs/costs.md"))
 }
 
 fn text(summary: &Summary) -> String {
@@ -246,9 +252,18 @@ mod tests {
 
     #[test]
     fn stores_and_limits_are_shown_one_line_each() {
-        let early = Projected { data_until: None, bytes: 0, basis: Basis::TooEarly, month_end_bytes: None, month_end_cost: None, quota_bytes: None, ..store("ipfs") };
+        let early = Projected {
+            data_until: None,
+            bytes: 0,
+            basis: Basis::TooEarly,
+            month_end_bytes: None,
+            month_end_cost: None,
+            quota_bytes: None,
+            ..store("ipfs")
+        };
         let together = Breach { store: None, limit: Limit::PlanRequests, passes_at: None, month_end_bytes: None, ..breach() };
-        let found = Projection { stores: vec![store("cdn"), early], breaches: vec![breach(), together], all: usage::projection::Sum::default() };
+        let found =
+            Projection { stores: vec![store("cdn"), early], breaches: vec![breach(), together], all: usage::projection::Sum::default() };
         let text: String = full_text(&found).lines().map(|line| format!("{}\n", line.trim())).collect();
         insta::assert_snapshot!(text, @"");
     }

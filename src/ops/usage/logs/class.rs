@@ -28,8 +28,7 @@ pub enum ObjectClass {
 
 impl ObjectClass {
     /// All, as they are shown.
-    pub const ALL: [Self; 8] =
-        [Self::Chunks, Self::Raw, Self::Lists, Self::Manifests, Self::Heads, Self::Root, Self::Index, Self::Other];
+    pub const ALL: [Self; 8] = [Self::Chunks, Self::Raw, Self::Lists, Self::Manifests, Self::Heads, Self::Root, Self::Index, Self::Other];
 
     /// Its name.
     #[must_use]
@@ -102,7 +101,17 @@ mod tests {
     #[test]
     fn what_only_looks_like_one_is_something_else() {
         let hash = Hash::of(b"x").to_string();
-        for path in ["", "/", "chunks", &format!("chunks/zz/{hash}"), &format!("chunks/{hash}"), "heads/a.json", "root/a.json", "/robots.txt", &hash] {
+        for path in [
+            "",
+            "/",
+            "chunks",
+            &format!("chunks/zz/{hash}"),
+            &format!("chunks/{hash}"),
+            "heads/a.json",
+            "root/a.json",
+            "/robots.txt",
+            &hash,
+        ] {
             assert_eq!(ObjectClass::of_path(path), (ObjectClass::Other, None), "{path}");
         }
         let upper = format!("manifests/{}", hash.to_uppercase());

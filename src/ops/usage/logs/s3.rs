@@ -118,11 +118,15 @@ mod tests {
     #[test]
     fn a_line_that_breaks_off_or_has_another_value_says_where() {
         let whole = line("REST.GET.OBJECT", "\"GET / HTTP/1.1\"");
-        for (cut, what) in [("1048576", "bytes"), ("206", "status"), ("\"GET", "request"), ("v1/raw", "key"), ("arn", "requester"), ("[", "time")] {
+        for (cut, what) in
+            [("1048576", "bytes"), ("206", "status"), ("\"GET", "request"), ("v1/raw", "key"), ("arn", "requester"), ("[", "time")]
+        {
             let broken = &whole[..whole.find(cut).unwrap()];
             assert_eq!(record(broken), Err(Malformed::Missing(what)));
         }
-        for (from, to, what) in [("Nov", "Foo", "time"), (" 206 ", " ok ", "status"), (" 1048576 ", " 1e6 ", "bytes"), ("kusama-raw", "a:b", "store")] {
+        for (from, to, what) in
+            [("Nov", "Foo", "time"), (" 206 ", " ok ", "status"), (" 1048576 ", " 1e6 ", "bytes"), ("kusama-raw", "a:b", "store")]
+        {
             assert_eq!(record(&whole.replacen(from, to, 1)), Err(Malformed::Value(what)));
         }
     }

@@ -3,7 +3,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::{format::key, types::Hash};
 
-const FIELDS: &str = "#Version: 1.0\n#Fields: date time x-edge-location sc-bytes c-ip cs-method cs(Host) cs-uri-stem sc-status cs(Referer)\n";
+const FIELDS: &str =
+    "#Version: 1.0\n#Fields: date time x-edge-location sc-bytes c-ip cs-method cs(Host) cs-uri-stem sc-status cs(Referer)\n";
 const OWNER: &str = "79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be";
 
 fn found(logs: &[&[u8]]) -> Found {
@@ -49,7 +50,8 @@ fn lines_of_all_kinds_may_follow_each_other() {
     );
     let found = found(&[log.as_bytes()]);
     assert_eq!((found.malformed, found.lines, found.totals.all()), (0, 9, Reads { reads: 4, bytes: 48 }));
-    let rows: Vec<_> = found.totals.bytes().map(|row| format!("{} {} {} {}", row.store, row.day.unwrap(), row.class.name(), row.bytes)).collect();
+    let rows: Vec<_> =
+        found.totals.bytes().map(|row| format!("{} {} {} {}", row.store, row.day.unwrap(), row.class.name(), row.bytes)).collect();
     assert_eq!(
         rows,
         [
@@ -109,9 +111,27 @@ fn no_address_of_a_reader_is_kept_even_where_a_line_is_broken() {
 
 /// Logs that are nearly right, and rubbish.
 fn any_log() -> impl Strategy<Value = Vec<u8>> {
-    let values = prop::sample::select(vec!["GET", "200", "-", "206", "2026-11-20", "d111.cloudfront.net", "/v1/index.json", "18446744073709551615", "\"", "[", "{"]);
-    let line = prop::collection::vec(values, 0..14).prop_flat_map(|values| prop::sample::select(vec!["\t", " ", "\" "]).prop_map(move |by| values.join(by)));
-    let good = prop::sample::select(vec![FIELDS.to_owned(), s3("v1/a", u64::MAX, "203.0.113.7"), json("/a", 1, "203.0.113.7"), cloudfront("/a", 1, "::1")]);
+    let values = prop::sample::select(vec![
+        "GET",
+        "200",
+        "-",
+        "206",
+        "2026-11-20",
+        "d111.cloudfront.net",
+        "/v1/index.json",
+        "18446744073709551615",
+        "\"",
+        "[",
+        "{",
+    ]);
+    let line = prop::collection::vec(values, 0..14)
+        .prop_flat_map(|values| prop::sample::select(vec!["\t", " ", "\" "]).prop_map(move |by| values.join(by)));
+    let good = prop::sample::select(vec![
+        FIELDS.to_owned(),
+        s3("v1/a", u64::MAX, "203.0.113.7"),
+        json("/a", 1, "203.0.113.7"),
+        cloudfront("/a", 1, "::1"),
+    ]);
     let rubbish = prop::collection::vec(any::<u8>(), 0..80);
     let part = prop_oneof![line.prop_map(String::into_bytes), good.prop_map(String::into_bytes), rubbish];
     prop::collection::vec(part, 0..12).prop_map(|parts| parts.join(&b'\n'))

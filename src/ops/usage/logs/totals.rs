@@ -246,7 +246,10 @@ mod tests {
         assert_eq!(restores, [(Some(Hash::of(b"a")), 2, 19, 20)]);
         let requesters: Vec<_> = totals.requesters().map(|row| (row.requester, row.reads, row.bytes)).collect();
         assert_eq!(requesters, [("123456789012".to_owned(), 1, 10)]);
-        assert_eq!(totals.bytes().map(|row| (row.day.unwrap().day(), row.reads, row.bytes)).collect::<Vec<_>>(), [(19, 1, 10), (20, 2, 20)]);
+        assert_eq!(
+            totals.bytes().map(|row| (row.day.unwrap().day(), row.reads, row.bytes)).collect::<Vec<_>>(),
+            [(19, 1, 10), (20, 2, 20)]
+        );
     }
 
     #[test]
