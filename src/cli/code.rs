@@ -32,7 +32,7 @@ pub enum Exit {
     Source = 18,
     /// A node is stopped and could not be started again.
     NodeStopped = 19,
-    /// A terabyte was crossed, and `usage tick` was asked to say so.
+    /// A terabyte was crossed or a limit is passed, and `usage` was asked to say so.
     Crossed = 20,
     /// Ended by SIGINT.
     Interrupted = 130,

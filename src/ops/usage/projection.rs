@@ -129,7 +129,7 @@ pub struct Sum {
     pub bytes: u64,
     /// Bytes at the end; `None` when it is too early for one of them.
     pub month_end_bytes: Option<u64>,
-    /// What reads cost at the end, of the stores that have a price; `None` when it is too early for one of them.
+    /// What reads cost at the end, of the stores that have a price; `None` when it is too early for one of them, or none has.
     pub month_end_cost: Option<CostRange>,
 }
 
@@ -294,15 +294,16 @@ fn breach(store: Option<&StoreName>, (limit, limit_bytes): (Limit, u64), so_far:
 
 fn sum(stores: &[Projected]) -> Sum {
     let add = |a: u64, b: u64| a.saturating_add(b);
-    let costs = stores.iter().filter(|store| store.cost.is_some()).map(|store| store.month_end_cost);
+    let costs: Vec<_> = stores.iter().filter(|store| store.cost.is_some()).map(|store| store.month_end_cost).collect();
     let plus = |sum: CostRange, cost: CostRange| CostRange {
         least_micro_usd: add(sum.least_micro_usd, cost.least_micro_usd),
         most_micro_usd: add(sum.most_micro_usd, cost.most_micro_usd),
     };
+    let month_end_cost = costs.iter().try_fold(CostRange::default(), |sum, cost| Some(plus(sum, (*cost)?)));
     Sum {
         bytes: stores.iter().map(|store| store.bytes).fold(0, add),
         month_end_bytes: stores.iter().map(|store| store.month_end_bytes).try_fold(0, |sum, bytes| Some(add(sum, bytes?))),
-        month_end_cost: costs.into_iter().try_fold(CostRange::default(), |sum, cost| Some(plus(sum, cost?))),
+        month_end_cost: month_end_cost.filter(|_| !costs.is_empty()),
     }
 }
 
