@@ -27,6 +27,7 @@ use qsync::{
         tar::{self, Content},
     },
     fs::{Fs, MemoryFs, Open},
+    ops::usage::logs::Found,
     store::StoreUrl,
     trust::{Envelope, RootChain, check_head, repo_of},
     types::{ChannelName, ChunkSize, Hash, ObjectKey, RelPath, When},
@@ -49,6 +50,7 @@ pub(crate) const ALL: &[(&str, Check)] = &[
     ("config", config),
     ("names", names),
     ("hints", hints),
+    ("access_log", access_log),
 ];
 
 /// Runs the check of that name.
@@ -378,4 +380,17 @@ fn hints(input: &[u8]) -> bool {
         assert_eq!(&Index::from_bytes(&index.to_bytes()).unwrap(), index);
     }
     info.is_ok() || index.is_ok()
+}
+
+/// An access log: what it says adds up, and every line is a request, a header or nothing at all.
+fn access_log(input: &[u8]) -> bool {
+    let mut found = Found::default();
+    found.add("log", Ok(input), None);
+    let totals = &found.totals;
+    let (reads, bytes) = totals.bytes().fold((0, 0_u64), |(reads, bytes), row| (reads + row.reads, bytes.saturating_add(row.bytes)));
+    assert_eq!((reads, bytes), (totals.all().reads, totals.all().bytes));
+    assert!(totals.requests() + found.malformed <= found.lines);
+    assert!(totals.restores().map(|row| row.restores).sum::<u64>() <= reads);
+    assert!(found.named.len() as u64 <= found.malformed && found.broken.len() <= 1);
+    totals.requests() > 0
 }

@@ -6,6 +6,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
+use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 use serde_json::Value;
 
 use crate::s3::{
@@ -254,6 +255,37 @@ fn usage(printed: &mut Printed, world: &World) {
     assert_eq!(printed.run("usage tick", run(&["tick"]))["crossed"].as_array().unwrap().len(), 5);
     assert_eq!(printed.run("usage tick", run(&["tick", "--exit-code"]))["code"], "terabyte-crossed");
     printed.run("usage show", run(&["show"]));
+    project(printed, world);
+    count_logs(printed, world);
+}
+
+fn project(printed: &mut Printed, world: &World) {
+    let (file, store) = (world.path("projection.toml"), world.path("projected"));
+    fs::create_dir_all(store.join("usage")).unwrap();
+    let sources = "sources = [{ store = \"cdn\", distribution = \"E1\" }]\n[usage.billing.cdn]\nquota_tb_month = 1";
+    fs::write(&file, format!("[usage]\nstore = {store:?}\n{sources}\n")).unwrap();
+    let now = Timestamp::now();
+    let first = now.to_zoned(TimeZone::UTC).date().first_of_month();
+    let month = |back: i64| first.checked_sub(back.months()).unwrap().strftime("%Y-%m").to_string();
+    let tally = serde_json::json!({ "bytes": 3_u64 << 40, "told_tb": 3, "tb_bytes": 1_u64 << 40, "closed": false });
+    let months = serde_json::json!({ month(2): tally, month(1): tally, month(0): tally });
+    let cdn = serde_json::json!({ "total_bytes": 9_u64 << 40, "total_told": 9, "data_until": now, "counter": null, "months": months });
+    let state = serde_json::json!({ "format": "qsync-usage/1", "last_tick": now, "stores": { "cdn": cdn }, "outbox": [] });
+    fs::write(store.join("usage/state.json"), state.to_string()).unwrap();
+    let run = || world.provider().env("QSYNC_CONFIG", &file).args(["usage", "projection"]);
+    assert_eq!(printed.run("usage projection", run())["breaches"], 1);
+    assert_eq!(printed.run("usage projection", run().arg("--exit-code"))["code"], "limit-passed");
+}
+
+fn count_logs(printed: &mut Printed, world: &World) {
+    let id = "0d197521d9a4f5d4a4aa2d6b4c9a4b6a1f1f1e1d1c1b1a191817161514131211";
+    let line = format!(
+        "o b [20/Nov/2026:03:00:12 +0000] - - - REST.GET.OBJECT v1/manifests/{id} \"GET / HTTP/1.1\" 200 - 5 5 - - - - -\nrubbish\n"
+    );
+    fs::write(world.path("access.log"), line).unwrap();
+    let count = || world.operator().args(["usage", "logs"]).arg(world.path("access.log"));
+    assert_eq!(printed.run("usage logs", count())["malformed_lines"], 1);
+    assert_eq!(printed.run("usage logs", count().arg(world.path("absent.log")))["code"], "partial");
 }
 
 fn trust(printed: &mut Printed, world: &World, pin: &str) {

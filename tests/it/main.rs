@@ -49,4 +49,6 @@ mod store_processes;
 mod support;
 mod tls;
 mod usage;
+mod usage_logs;
+mod usage_projection;
 mod verify_repair;

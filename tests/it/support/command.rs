@@ -87,6 +87,12 @@ impl Qsync {
         self
     }
 
+    /// Gives it a file as standard input.
+    pub(crate) fn reading(mut self, file: std::fs::File) -> Self {
+        self.command.stdin(file);
+        self
+    }
+
     /// The same call as the last arguments of another program, `strace` or `unshare`.
     pub(crate) fn inside(&self, mut program: Command) -> Command {
         program.arg(self.command.get_program()).args(self.command.get_args()).stdin(Stdio::null());
