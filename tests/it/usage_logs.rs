@@ -82,7 +82,20 @@ fn what_was_read_is_shown_by_store_day_and_kind_and_restores_by_snapshot() {
     let output = logs.count(&[&cdn, &raw]).output();
     assert!(output.status.success() && output.stderr.is_empty(), "{}", text(&output.stderr));
     let shown: String = text(&output.stdout).lines().map(|line| format!("{}\n", line.trim())).collect();
-    insta::assert_snapshot!(shown, @"");
+    insta::assert_snapshot!(shown, @r"
+    STORE                DAY          CHUNKS      RAW  MANIFESTS  HEADS  INDEX      ALL
+    d111.cloudfront.net  2026-11-20  1.5 MiB        -    2.0 MiB  500 B      -  3.5 MiB
+    d111.cloudfront.net  2026-11-21        -        -    2.0 MiB      -  700 B  2.0 MiB
+    kusama-raw           2026-11-20        -  1.0 MiB          -      -      -  1.0 MiB
+
+    STORE                SNAPSHOT      FIRST       LAST        RESTORES
+    d111.cloudfront.net  0d197521d9a4  2026-11-20  2026-11-21         2
+
+    STORE       REQUESTER     READS    BYTES
+    kusama-raw  123456789012      1  1.0 MiB
+
+    7 reads of 6.5 MiB in 11 lines of 2 logs; 1 reads that failed, 1 requests of other kinds
+    ");
 }
 
 #[test]
@@ -121,7 +134,10 @@ fn lines_that_say_nothing_are_named_and_the_rest_counts() {
     let file = logs.write("a", format!("{ADDRESS} rubbish\n{}{ADDRESS}\t1\n", cloudfront()));
     let output = logs.count(&[&file]).output();
     let warnings = text(&output.stderr).replace(file.to_str().unwrap(), "FILE");
-    insta::assert_snapshot!(warnings, @"");
+    insta::assert_snapshot!(warnings, @r"
+    warning: FILE, line 1: no line of an access log of CloudFront or S3
+    warning: FILE, line 12: 2 values, but 10 fields
+    ");
     assert!(
         output.status.success() && text(&output.stdout).ends_with("; 2 lines say nothing and are skipped\n"),
         "{}",

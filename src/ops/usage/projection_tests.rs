@@ -48,6 +48,9 @@ fn the_first_hours_say_nothing_unless_the_month_before_does() {
     assert_eq!(known.month_end(), (Some(85), Basis::LastMonth));
     let begun = SoFar { until: time("2026-10-31T23:00:00Z"), bytes: 0, ..known };
     assert_eq!(begun.month_end(), (Some(30), Basis::LastMonth));
+    // The month before counts for three days.
+    let third = SoFar { until: time("2026-11-03T00:00:00Z"), bytes: 2, ..known };
+    assert_eq!(third.month_end(), (Some(30), Basis::LastMonth));
     // March follows a short month.
     let march = SoFar { last_month_bytes: Some(28), ..so_far("2026-03", "2026-03-01T00:00:00Z", 0) };
     assert_eq!(march.month_end(), (Some(31), Basis::LastMonth));
@@ -68,7 +71,9 @@ fn store(months: &[(&str, u64)], data_until: &str) -> Store {
 
 fn state(stores: Vec<(&str, Store)>) -> State {
     let stores = stores.into_iter().map(|(name, store)| (name.parse().unwrap(), store)).collect();
-    State { last_tick: Some(time("2026-11-16T00:00:00Z")), stores, ..State::default() }
+    let mut state = State::default();
+    (state.last_tick, state.stores) = (Some(time("2026-11-16T00:00:00Z")), stores);
+    state
 }
 
 fn billing(names: Vec<(&str, Option<Tariff>, Option<u64>)>) -> BTreeMap<StoreName, Billing> {

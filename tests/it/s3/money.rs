@@ -147,3 +147,21 @@ fn an_amount_that_is_none_is_refused() {
         restore(&bucket, &world, &pin, &["--max-cost", amount]).fails_with(2);
     }
 }
+
+#[test]
+fn a_dry_run_of_publish_says_what_a_restore_through_cloudfront_costs_its_provider() {
+    let bucket = Bucket::new(|server| server);
+    let world = World::new();
+    fs::create_dir(world.path("data")).unwrap();
+    tree::write(&world.path("data/file"), 8 * MIB);
+    world.init();
+    let to = |settings: &str| signed_by(OWNER, world.publish_command(&world.path("data"), 1).args(["--to", &bucket.url(settings)]));
+    to("").summary();
+    let dry = to("cdn=https://cdn.example/v1&distribution=E1").arg("--dry-run").summary();
+    // Eight frames at 12 cents for 10⁹ bytes, and as many requests at 2.2 cents for ten thousand: where it is dearest.
+    let frame_bytes = dry["frame_bytes"].as_u64().unwrap();
+    assert_eq!(dry["stores"][0]["cdn_restore_micro_usd"], (frame_bytes * 120_000).div_ceil(1_000_000_000) + 18, "{dry}");
+    for other in ["", "cdn=https://cdn.example/v1"] {
+        assert!(to(other).arg("--dry-run").summary()["stores"][0]["cdn_restore_micro_usd"].is_null(), "{other}");
+    }
+}

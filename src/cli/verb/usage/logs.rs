@@ -227,7 +227,16 @@ mod tests {
     fn the_tables_show_days_restores_and_who_paid() {
         let found = found(&[LOG]);
         let trimmed: String = tables(&found).lines().map(|line| format!("{}\n", line.trim())).collect();
-        insta::assert_snapshot!(trimmed + &text(&summary(&found)), @"");
+        insta::assert_snapshot!(trimmed + &text(&summary(&found)), @r"
+        STORE                DAY          CHUNKS  MANIFESTS  INDEX      ALL
+        d111.cloudfront.net  2026-11-20  1.0 MiB    2.0 KiB      -  1.0 MiB
+        d111.cloudfront.net  2026-11-21        -          -  300 B    300 B
+
+        STORE                SNAPSHOT      FIRST       LAST        RESTORES
+        d111.cloudfront.net  0d197521d9a4  2026-11-20  2026-11-20         1
+
+        3 reads of 1.0 MiB in 5 lines of 1 logs; 1 reads that failed, 0 requests of other kinds
+        ");
     }
 
     #[test]

@@ -265,7 +265,13 @@ mod tests {
         let found =
             Projection { stores: vec![store("cdn"), early], breaches: vec![breach(), together], all: usage::projection::Sum::default() };
         let text: String = full_text(&found).lines().map(|line| format!("{}\n", line.trim())).collect();
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r"
+        STORE  MONTH      SO FAR  MONTH END                      COST     QUOTA  FROM
+        cdn    2026-11  10.0 TiB   20.0 TiB  $1618.6516 to $1666.9259  15.0 TiB  this month
+        ipfs   2026-11   unknown          -                         -         -  too early to tell
+        LIMIT cdn: quota, 15.0 TiB in 2026-11: passed about 2026-11-23T12:00:00Z; 10.0 TiB so far, 20.0 TiB at the end
+        LIMIT all stores together: the requests of its flat rate, at 1 MiB each, 15.0 TiB in 2026-11: passed already; 10.0 TiB so far, too early to tell at the end
+        ");
     }
 
     #[test]
