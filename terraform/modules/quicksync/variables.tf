@@ -139,6 +139,11 @@ variable "state_dir" {
   description = "Where qsync keeps what it must remember, in the configuration. null leaves it out."
   type        = string
   default     = "/var/lib/qsync"
+
+  validation {
+    condition     = var.state_dir == null || can(regex("^/[^\"\\\\[:cntrl:]]*$", var.state_dir))
+    error_message = "state_dir is no absolute path without quotes and backslashes."
+  }
 }
 
 variable "agent_listen" {

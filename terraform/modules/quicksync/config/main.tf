@@ -13,8 +13,10 @@ locals {
   stores = flatten([for name, url in var.stores : ["", "[stores.${name}]", "url = \"${url}\""]])
 
   # Whoever reads asks what is free first; whoever writes asks first where readers pay.
-  from = concat([for name in keys(var.stores) : name if name == "cdn"], [for name in keys(var.stores) : name if name != "cdn"])
-  to   = concat([for name in keys(var.stores) : name if name != "cdn"], [for name in keys(var.stores) : name if name == "cdn"])
+  free = [for name in keys(var.stores) : "\"${name}\"" if name == "cdn"]
+  paid = [for name in keys(var.stores) : "\"${name}\"" if name != "cdn"]
+  from = "[${join(", ", concat(local.free, local.paid))}]"
+  to   = "[${join(", ", concat(local.paid, local.free))}]"
 
   channels = flatten([
     for name, channel in var.channels : concat(
@@ -23,7 +25,7 @@ locals {
         for key, value in { trust = channel.trust, node = channel.node, data_dir = channel.data_dir, rpc = channel.rpc, schedule = channel.schedule } :
         "${key} = \"${value}\"" if value != null
       ],
-      ["from = ${jsonencode(local.from)}", "to = ${jsonencode(local.to)}"],
+      ["from = ${local.from}", "to = ${local.to}"],
       channel.unit == null ? [] : ["[channels.\"${name}\".freeze]", "method = \"stop-clone\"", "unit = \"${channel.unit}\""],
     )
   ])
