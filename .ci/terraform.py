@@ -590,6 +590,7 @@ def blocks(text, kind):
 def word_breaches(folder):
     folder = pathlib.Path(folder)
     readme = (folder / "README.md").read_text()
+    yield from cost_breaches(readme)
     for path in sorted(folder.rglob("*.tf")):
         text = path.read_text()
         top = path.parent == folder / "modules/quicksync"
@@ -598,16 +599,27 @@ def word_breaches(folder):
                 yield f"{path}: variable {name} has no type or no description"
             if top and not re.search(r"^  validation {", body, re.M) and not re.search(r"^  type +=\s+bool$", body, re.M):
                 yield f"{path}: variable {name} takes whatever it is given"
-            if top and f"| `{name}` |" not in readme:
+            if top and not re.search(rf"^\| .*`{name}`.* \|", readme, re.M):
                 yield f"README.md: no variable {name}"
         for name, body in blocks(text, "output").items():
             if not re.search(r"^  description +=", body, re.M):
                 yield f"{path}: output {name} has no description"
-            if top and f"| `{name}` |" not in readme:
+            if top and not re.search(rf"^\| .*`{name}`.* \|", readme, re.M):
                 yield f"README.md: no output {name}"
         for number, line in enumerate(text.splitlines(), 1):
             if "checkov:skip" in line and not re.fullmatch(r"\s*#checkov:skip=CKV2?_AWS_\d+:\S.{14,}", line):
                 yield f"{path}:{number}: a check is left out without a reason"
+
+
+def cost_breaches(readme):
+    """The figures of the README follow from those beside them."""
+    storage = round(107.374 * 0.023, 2)
+    idle = 2 * storage + 16 * 0.10 + 0.50 + 16 * 0.30 + 4 * 0.30
+    requests = 50 * 1024 * 1024
+    parts = [9 * 1024 * 0.085, 40 * 1024 * 0.080, (requests - 10_000_000) / 10_000 * 0.0100, requests / 1000 * 0.0004]
+    for figure in [storage, idle, *parts, idle + sum(round(part, 2) for part in parts)]:
+        if f"{figure:,.2f}" not in readme:
+            yield f"README.md: a cost of {figure:,.2f} is computed, and not written"
 
 
 def toml(log, run):

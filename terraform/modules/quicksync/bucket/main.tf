@@ -37,7 +37,7 @@ resource "aws_s3_bucket_ownership_controls" "this" {
 
 resource "aws_s3_bucket_public_access_block" "this" {
   #checkov:skip=CKV_AWS_54:The bucket whose readers pay has a policy that lets every account read. All other buckets block such policies.
-  #checkov:skip=CKV_AWS_56:As CKV_AWS_54.
+  #checkov:skip=CKV_AWS_56:For the same reason as CKV_AWS_54.
   bucket                  = aws_s3_bucket.this.bucket
   block_public_acls       = true
   ignore_public_acls      = true
