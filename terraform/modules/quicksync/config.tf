@@ -14,20 +14,14 @@ locals {
     { cdn = { distribution = aws_cloudfront_distribution.this.id } },
     { for index, bucket in local.raw_buckets : ["raw", "second"][index] => { bucket = bucket.name, region = bucket.region, filter_id = "all" } },
   )
-
-  rendered = {
-    stores    = local.url
-    state_dir = var.state_dir
-    listen    = var.agent_listen
-  }
 }
 
 module "config" {
   source = "./config"
 
-  state_dir    = local.rendered.state_dir
-  agent_listen = local.rendered.listen
-  stores       = local.rendered.stores
+  state_dir    = var.state_dir
+  agent_listen = var.agent_listen
+  stores       = local.url
   channels     = local.channels
 
   usage = var.usage ? {
@@ -43,8 +37,8 @@ module "network_config" {
   source   = "./config"
   for_each = var.networks
 
-  state_dir    = local.rendered.state_dir
-  agent_listen = local.rendered.listen
-  stores       = local.rendered.stores
+  state_dir    = var.state_dir
+  agent_listen = var.agent_listen
+  stores       = local.url
   channels     = { for profile, settings in each.value.profiles : "${each.key}/${profile}" => settings }
 }
