@@ -39,6 +39,7 @@ module "quicksync" {
   gc            = { principals = ["arn:aws:iam::111122223333:role/retention"] }
   notify        = [{ protocol = "email", endpoint = "operator@example.org" }]
   tb_steps      = [1]
+  node_alarms   = true
 }
 """
 PROVIDER = """

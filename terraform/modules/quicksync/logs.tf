@@ -4,7 +4,7 @@ locals {
   logs_arn = "arn:${local.partition}:s3:::${local.logs}"
 
   # Left out on purpose: c-ip, c-port, x-forwarded-for, c-country and asn say who asked; cs(User-Agent), cs(Referer), cs(Cookie) and
-  # cs-uri-query may; x-edge-request-id finds a request again in somebody's else log.
+  # cs-uri-query may; x-edge-request-id finds a request again in somebody else's log.
   logged = [
     "date", "time", "x-edge-location", "cs-method", "cs(Host)", "cs-uri-stem", "sc-status", "sc-bytes", "sc-content-len", "sc-range-start", "sc-range-end",
     "x-edge-result-type", "x-edge-detailed-result-type", "cs-protocol", "cs-protocol-version", "time-taken", "time-to-first-byte",
@@ -91,7 +91,6 @@ resource "aws_cloudwatch_log_delivery" "cdn" {
   provider                 = aws.us_east_1
   delivery_source_name     = aws_cloudwatch_log_delivery_source.cdn[0].name
   delivery_destination_arn = aws_cloudwatch_log_delivery_destination.cdn[0].arn
-  field_delimiter          = "\t"
   record_fields            = local.logged
   tags                     = var.tags
 }

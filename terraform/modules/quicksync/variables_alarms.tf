@@ -10,6 +10,10 @@ variable "notify" {
     condition     = alltrue([for one in var.notify : contains(["email", "https", "sqs"], one.protocol)])
     error_message = "notify has a protocol that is not email, https or sqs."
   }
+  validation {
+    condition     = length(distinct(var.notify)) == length(var.notify)
+    error_message = "notify names somebody twice."
+  }
 }
 
 variable "tb_bytes" {
