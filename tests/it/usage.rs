@@ -265,7 +265,7 @@ fn a_webhook_that_is_down_is_told_by_the_next_tick_and_its_secret_is_not_shown()
     let next = scene.tick();
     assert_eq!(of_type(&next, "terabyte-crossed").len(), 0, "the output was told before");
     let posted = scene.posted();
-    assert_eq!((posted.len(), &posted[0].body == &posted[4].body), (5, true), "the same event, to the letter");
+    assert_eq!((posted.len(), posted[0].body == posted[4].body), (5, true), "the same event, to the letter");
     assert_eq!(scene.state()["outbox"], json!([]));
 }
 
