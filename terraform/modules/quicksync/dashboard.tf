@@ -53,10 +53,10 @@ locals {
         metrics = [for store in keys(local.usage_names) : ["QSync", "MonthToDateBytes", "Store", store]]
       },
       {
-        title   = "Terabytes of this month, by store"
+        title   = "Terabytes that were told of in a day, by store"
         region  = local.region
-        stat    = "Maximum"
-        period  = 3600
+        stat    = "Sum"
+        period  = local.day
         metrics = [for store in keys(local.usage_names) : ["QSync", "TerabytesCrossed", "Store", store]]
       },
     ],
