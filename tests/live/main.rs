@@ -28,4 +28,5 @@ mod stock_tools;
 #[expect(dead_code, reason = "what only the other tests need")]
 mod support;
 mod systemd_units;
+mod terraform_config;
 mod usage;

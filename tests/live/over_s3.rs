@@ -105,7 +105,7 @@ impl Scene {
 }
 
 /// The same command with a user's credentials, and no others that this machine may have.
-fn signed_by(user: User, command: Qsync) -> Qsync {
+pub(crate) fn signed_by(user: User, command: Qsync) -> Qsync {
     user.variables().into_iter().fold(without_credentials(command), |command, (name, value)| command.env(name, value))
 }
 
