@@ -2,7 +2,7 @@
 //!
 //! Each check panics with what is broken.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::future::join_all;
@@ -12,6 +12,8 @@ use crate::types::ObjectKey;
 
 /// How many callers race for one object.
 const RACERS: u8 = 16;
+/// What one of them waits for that a server was too busy for.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// The objects that [`run_read`] expects to find.
 #[must_use]
@@ -173,7 +175,7 @@ async fn swaps_only_the_expected_version(store: &dyn WriteStore) {
 async fn lets_one_of_many_swaps_win(open: &(impl Fn() -> DynWriteStore + Send + Sync), name: &str, expected: Option<Tag>) {
     let racers = (0..RACERS).map(|n| {
         let (store, key, expected) = (open(), key(name), expected.clone());
-        tokio::spawn(async move { (n, swap(&*store, &key, expected.as_ref(), &[n; 5]).await) })
+        tokio::spawn(async move { (n, race(&*store, &key, expected.as_ref(), &[n; 5]).await) })
     });
     let results = join_all(racers).await.into_iter().map(|racer| racer.expect("no racer panics"));
     let winners: Vec<u8> = results.filter(|(_, swap)| matches!(swap, Swap::Done(_))).map(|(n, _)| n).collect();
@@ -197,6 +199,23 @@ async fn put(store: &dyn WriteStore, key: &ObjectKey, bytes: &[u8]) -> Put {
 
 async fn swap(store: &dyn WriteStore, key: &ObjectKey, expected: Option<&Tag>, bytes: &[u8]) -> Swap {
     store.swap(key, expected, Bytes::copy_from_slice(bytes)).await.expect("a swap is done or lost")
+}
+
+/// One of many at once, of which a server may be too busy for some: these ask again, and may have won before.
+async fn race(store: &dyn WriteStore, key: &ObjectKey, expected: Option<&Tag>, bytes: &[u8]) -> Swap {
+    let mut lost_an_answer = false;
+    for _ in 0..RACERS {
+        match store.swap(key, expected, Bytes::copy_from_slice(bytes)).await {
+            Ok(Swap::Lost) if lost_an_answer => {
+                let there = store.get_tagged(key, 99).await.expect("it can be read");
+                return there.filter(|(found, _)| found == bytes).map_or(Swap::Lost, |(_, tag)| Swap::Done(tag));
+            }
+            Err(error) if matches!(error.kind, ErrorKind::Unavailable { .. }) => lost_an_answer = true,
+            result => return result.expect("a swap is done or lost"),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    panic!("{key}: the server stays too busy");
 }
 
 fn done(swap: Swap) -> Tag {

@@ -61,14 +61,23 @@ pub(crate) struct Companion {
 }
 
 impl Companion {
-    /// Starts it, and waits for its line.
+    /// Starts it, and waits for its line. Once more where it does not come: a port that was free may be taken by then.
     pub(crate) fn start(mut command: Command) -> Self {
+        Self::try_start(&mut command)
+            .or_else(|| Self::try_start(&mut command))
+            .unwrap_or_else(|| panic!("{command:?} does not serve; tests/run installs what is needed"))
+    }
+
+    fn try_start(command: &mut Command) -> Option<Self> {
         let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut child = spawned.unwrap_or_else(|e| panic!("{command:?}: {e}; tests/run installs what is needed"));
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert!(line.ends_with('\n'), "{command:?} does not serve; tests/run installs what is needed");
-        Self { line: line.trim_end().to_owned(), child }
+        if line.ends_with('\n') {
+            return Some(Self { line: line.trim_end().to_owned(), child });
+        }
+        child.wait().unwrap();
+        None
     }
 
     /// Ends it, and waits until it has ended what it started.
