@@ -41,6 +41,16 @@ impl Setting {
     }
 }
 
+/// What toml says, without the line where that may have a password: `https://user:password@…`.
+fn without_secrets(error: &toml::de::Error, text: &str) -> String {
+    let said = error.to_string();
+    if !(said.contains("://") && said.contains('@')) {
+        return said.trim_end().to_owned();
+    }
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    format!("line {}: {}", before.matches('\n').count() + 1, error.message())
+}
+
 impl Layer {
     /// Reads a file that must be there.
     pub(super) fn read(file: &Path) -> Result<Self, Failure> {
@@ -63,7 +73,7 @@ impl Layer {
     /// Reads the text of a file.
     pub(super) fn parse(file: &Path, text: &str) -> Result<Self, Failure> {
         // toml's errors show the line and end with one; the chain of messages does its own line ends.
-        let refuse = |e: toml::de::Error| Failure::new(Code::Config, format!("in {}: {}", file.display(), e.to_string().trim_end()));
+        let refuse = |e: toml::de::Error| Failure::new(Code::Config, format!("in {}: {}", file.display(), without_secrets(&e, text)));
         let table: Table = text.parse().map_err(refuse)?;
         if let Some(unknown) = schema::unknown_key(&table, &schema::FILE) {
             return Err(unknown_key(file, &unknown));
@@ -113,6 +123,13 @@ fn unflatten(settings: &[Setting]) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_that_stands_where_it_must_not_is_not_repeated() {
+        let text = "[usage]\nsources = [{ store = \"ipfs\", kubo = \"http://user:hunter2@127.0.0.1:5001\" }]\n";
+        let refused = Layer::parse(Path::new("f"), text).unwrap_err().messages.join(" ");
+        assert!(refused.contains("in f: line 2: ") && !refused.contains("hunter2"), "{refused}");
+    }
 
     fn layer(name: &str, text: &str) -> Layer {
         Layer::parse(Path::new(name), text).unwrap()

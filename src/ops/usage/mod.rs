@@ -96,7 +96,7 @@ pub struct StoreUsage {
     pub tb_bytes: u64,
     /// Whole terabytes of them.
     pub terabytes: u64,
-    /// The end of the newest hour that its source knows of; `None` for a counter, and where there is none.
+    /// The end of the newest hour that its source knows of, or when its counter was read; `None` where there is none.
     pub data_until: Option<Timestamp>,
     /// Why its source could not be read.
     pub error: Option<String>,

@@ -150,7 +150,10 @@ pub fn advance(mut state: State, readings: &[(StoreName, Reading)], now: Timesta
     remarks.extend((!has_room).then_some(Remark::OutboxFull));
     close(&mut state, readings, now);
     remarks.extend(forget(&mut state, now));
-    state.last_tick = Some(now);
+    // It is what a watchdog goes by: a tick that could read nothing has counted nothing.
+    if !readings.is_empty() {
+        state.last_tick = Some(now);
+    }
     Ok(Advanced { state, remarks })
 }
 
@@ -166,7 +169,7 @@ fn judge_server(now: Timestamp, reading: &Reading) -> Result<(), ClockError> {
 fn add(store: &mut Store, reading: &Reading, open: &[Month], now: Timestamp) {
     match reading {
         Reading::Hours(hours) => add_hours(store, hours, open),
-        Reading::Counter(counter) => add_counted(store, *counter, Month::of(now)),
+        Reading::Counter(counter) => add_counted(store, *counter, now),
     }
 }
 
@@ -185,7 +188,8 @@ fn add_hours(store: &mut Store, hours: &Hours, open: &[Month]) {
 
 /// What a counter gained since it was read last belongs to the month in which it is read. One that shows less than before, or whose program
 /// began at another time, began at 0 in between. When it is read for the first time nobody knows what of it is of this month.
-fn add_counted(store: &mut Store, counter: Counter, month: Month) {
+fn add_counted(store: &mut Store, counter: Counter, now: Timestamp) {
+    let month = Month::of(now);
     let gained = match store.counter {
         None => 0,
         Some(before) if began_anew(before, counter) => counter.last,
@@ -195,6 +199,7 @@ fn add_counted(store: &mut Store, counter: Counter, month: Month) {
     let bytes = store.months.get(&month).map_or(0, |tally| tally.bytes).saturating_add(gained);
     raise(store, month, bytes);
     store.counter = Some(Counter { since: counter.since.or(since), ..counter });
+    store.data_until = store.data_until.max(Some(now));
 }
 
 fn began_anew(before: Counter, now: Counter) -> bool {

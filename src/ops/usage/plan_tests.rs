@@ -144,6 +144,20 @@ fn a_source_that_never_knew_anything_and_one_that_fell_silent_are_told_apart_fro
 }
 
 #[test]
+fn a_tick_that_can_read_nothing_has_not_counted() {
+    let known = tick(State::default(), hours(&[]), "2026-11-10T00:00:00Z").state;
+    let nothing = advance(known.clone(), &[], at("2026-11-10T09:00:00Z"), TB).unwrap();
+    assert_eq!(nothing.state.last_tick, known.last_tick);
+    // And what is known of a counter is known until it was read.
+    let read = Reading::Counter(Counter { last: 5, since: None });
+    let counted = advance(known, &[(name("ipfs"), read)], at("2026-11-10T10:00:00Z"), TB).unwrap().state;
+    assert_eq!(
+        (counted.stores[&name("ipfs")].data_until, counted.last_tick),
+        (Some(at("2026-11-10T10:00:00Z")), Some(at("2026-11-10T10:00:00Z")))
+    );
+}
+
+#[test]
 fn a_clock_that_cannot_be_right_counts_nothing() {
     let known = tick(State::default(), hours(&[]), "2026-11-10T00:00:00Z").state;
     let reading = [(name("cdn"), hours(&[("2026-11-09T00:00:00Z", 5000)]))];

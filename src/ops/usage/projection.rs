@@ -239,10 +239,13 @@ pub fn project(
         breaches.extend(limits.filter_map(|limit| breach(Some(store), limit, so_far, projected.month_end_bytes)));
     }
     let all = sum(&stores);
-    // All together are known until then until when each of them is.
-    let until = known.iter().map(|(_, _, so_far)| so_far.until).min().unwrap_or(now);
+    // A store of which too little is known counts with what it has so far: it must not hide what the others do.
+    let told: Vec<_> = known.iter().zip(&stores).filter(|(_, projected)| projected.month_end_bytes.is_some()).collect();
+    let until = told.iter().map(|((_, _, so_far), _)| so_far.until).min().unwrap_or(now);
     let together = SoFar { month, until, bytes: all.bytes, last_month_bytes: None };
-    breaches.extend(quota_bytes.and_then(|bytes| breach(None, (Limit::Quota, bytes), &together, all.month_end_bytes)));
+    let least_end = stores.iter().map(|store| store.month_end_bytes.unwrap_or(store.bytes)).fold(0, u64::saturating_add);
+    let month_end_bytes = (!told.is_empty()).then_some(least_end);
+    breaches.extend(quota_bytes.and_then(|bytes| breach(None, (Limit::Quota, bytes), &together, month_end_bytes)));
     Projection { stores, breaches, all }
 }
 
@@ -252,8 +255,7 @@ fn so_far(state: &State, store: &StoreName, month: Month, now: Timestamp) -> SoF
     let last = Month::of(month.start() - SignedDuration::from_secs(1));
     // The first month of which anything is known may have begun long before that.
     let is_whole = known.is_some_and(|known| known.months.keys().next().is_some_and(|first| *first < last));
-    // A counter is known until it was read.
-    let until = known.and_then(|known| known.data_until.or_else(|| state.last_tick.filter(|_| known.counter.is_some())));
+    let until = known.and_then(|known| known.data_until);
     SoFar {
         month,
         until: until.unwrap_or(month.start()).min(now),
@@ -265,7 +267,7 @@ fn so_far(state: &State, store: &StoreName, month: Month, now: Timestamp) -> SoF
 fn projected(state: &State, store: &StoreName, billing: &Billing, so_far: &SoFar, table: &PriceTable) -> Projected {
     let (month_end_bytes, basis) = so_far.month_end();
     let cost = |bytes: u64| billing.tariff.as_ref().map(|tariff| tariff.cost(bytes, table));
-    let is_known = state.stores.get(store).is_some_and(|store| store.data_until.is_some() || store.counter.is_some());
+    let is_known = state.stores.get(store).is_some_and(|store| store.data_until.is_some());
     Projected {
         store: store.clone(),
         month: so_far.month,

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    ops::usage::state::{Counter, Store, Tally},
+    ops::usage::state::{Store, Tally},
     sources::TB_BYTES,
 };
 
@@ -142,11 +142,14 @@ fn the_month_before_counts_only_where_all_of_it_is_known() {
 }
 
 #[test]
-fn a_counter_is_known_until_it_was_read() {
-    let mut counted = store(&[("2026-11", 5)], "2026-11-01T00:00:00Z");
-    (counted.data_until, counted.counter) = (None, Some(Counter { last: 5, since: None }));
-    let found = at_half(&state(vec![("ipfs", counted)]), &billing(vec![("ipfs", None, None)]), None);
-    assert_eq!((found.stores[0].data_until, found.stores[0].month_end_bytes), (Some(time("2026-11-16T00:00:00Z")), Some(10)));
+fn a_store_of_which_nothing_is_known_hides_no_limit_that_the_others_pass() {
+    let state = state(vec![("cdn", store(&[("2026-11", 6)], "2026-11-16T00:00:00Z"))]);
+    let both = billing(vec![("cdn", None, None), ("idle", None, None)]);
+    let found = at_half(&state, &both, Some(10));
+    assert_eq!(found.all.month_end_bytes, None);
+    let breach = &found.breaches[..];
+    assert!(matches!(breach, [Breach { store: None, bytes: 6, month_end_bytes: Some(12), passes_at: Some(_), .. }]), "{breach:?}");
+    assert_eq!(at_half(&state, &both, Some(12)).breaches, []);
 }
 
 #[test]

@@ -48,7 +48,7 @@ pub struct Store {
     pub total_bytes: u64,
     /// Terabytes of all months that have an event, also of those that are no longer kept.
     pub total_told: u64,
-    /// The end of the newest hour of which its source knows anything.
+    /// The end of the newest hour of which its source knows anything, or when a counter was read.
     pub data_until: Option<Timestamp>,
     /// Where a counter stood that never stops, when it was last read.
     pub counter: Option<Counter>,

@@ -20,7 +20,10 @@ use crate::{
         exit::Failure,
         output::{self, Format},
     },
-    ops::usage::logs::{BadLine, BytesRow, Found, ObjectClass, RequesterRow, RestoresRow},
+    ops::usage::{
+        StoreName,
+        logs::{BadLine, BytesRow, Found, ObjectClass, RequesterRow, RestoresRow},
+    },
 };
 
 const EXAMPLES: &str = "\
@@ -42,7 +45,7 @@ pub(crate) struct LogsArgs {
     files: Vec<String>,
     /// Count everything under this name [default: the bucket, or the host of the distribution, as the log has it]
     #[arg(long, value_name = "NAME")]
-    store: Option<String>,
+    store: Option<StoreName>,
 }
 
 /// All together. Field names are a promise (docs/scripting.md).
@@ -91,7 +94,7 @@ fn read_all(args: &LogsArgs) -> Found {
             path => File::open(Path::new(path)).map(|file| Box::new(file) as Box<dyn Read>),
         };
         let name = if file == "-" { "standard input" } else { file };
-        found.add(name, log, args.store.as_deref());
+        found.add(name, log, args.store.as_ref().map(StoreName::as_str));
     }
     found
 }

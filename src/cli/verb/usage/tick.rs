@@ -161,8 +161,10 @@ async fn test(options: &Options, args: &TickArgs, context: &Context) -> Result<(
     let (event, missed) = usage::test(options).await;
     context.finish_progress();
     context.output.item("terabyte-crossed", &event, line);
+    let others: Vec<&str> = missed.iter().skip(1).map(|missed| missed.sink.as_str()).collect();
+    let also = if others.is_empty() { String::new() } else { format!(", nor was {}", others.join(" and ")) };
     match missed.into_iter().next() {
-        Some(first) => Err(Failure::from(first.error).context(format!("{} was not told", first.sink.as_str()))),
+        Some(first) => Err(Failure::from(first.error).context(format!("{} was not told{also}", first.sink.as_str()))),
         None => {
             let counted = Counted { stores: Vec::new(), crossed: vec![event.id.clone()], pending: 0 };
             match crossed(&[event], args) {
