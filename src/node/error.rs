@@ -130,6 +130,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// The thread that was to bring a node back is gone. Whoever thaws next finds the marker.
+    #[must_use]
+    pub fn nobody_knows(channel: &ChannelName) -> Self {
+        Self::Down { channel: channel.clone(), attempts: 0, why: "what was to bring it back has ended early".to_owned() }
+    }
+
     pub(super) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { action, path, source }

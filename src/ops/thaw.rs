@@ -65,9 +65,7 @@ pub fn thaw(fs: &Arc<dyn Fs>, state_dir: &Path, which: &Which, patience: Duratio
         };
         let tries: Vec<_> = channels.into_iter().map(try_one).collect();
         let ended = |(channel, thread): (ChannelName, thread::ScopedJoinHandle<'_, Result<Thawed, node::Error>>)| {
-            let died =
-                || node::Error::Down { channel: channel.clone(), attempts: 0, why: "what was to bring it back has ended early".to_owned() };
-            let result = thread.join().unwrap_or_else(|_| Err(died()));
+            let result = thread.join().unwrap_or_else(|_| Err(node::Error::nobody_knows(&channel)));
             Tried { channel, result }
         };
         tries.into_iter().map(ended).collect()

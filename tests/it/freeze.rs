@@ -251,14 +251,20 @@ fn when_the_watchdog_is_killed_too_thaw_brings_the_node_back() {
     assert_eq!(scene.thaw().args([CHANNEL]).json_lines()[0]["outcome"], "not-frozen");
 }
 
-/// A node that a run left stopped, of which everything has died.
-fn abandoned() -> Scene {
+/// A node that a run was stopping, of which everything has died.
+fn abandoned_while_it_stops() -> Scene {
     let scene = Scene::stop_clone();
     scene.set("slow-stop", "1");
     let mut child = scene.until_phase("stopping");
     kill(watchdog_of(&child), "-KILL");
     child.kill().unwrap();
     child.wait().unwrap();
+    scene
+}
+
+/// A node that a run left stopped, of which everything has died.
+fn abandoned() -> Scene {
+    let scene = abandoned_while_it_stops();
     scene.until("the stop", |scene| !scene.runs());
     scene
 }
@@ -298,12 +304,7 @@ fn a_node_that_does_not_come_back_keeps_no_other_down() {
 // CR-01
 #[test]
 fn the_next_run_brings_the_node_back_first() {
-    let scene = Scene::stop_clone();
-    scene.set("slow-stop", "1");
-    let mut child = scene.until_phase("stopping");
-    kill(watchdog_of(&child), "-KILL");
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let scene = abandoned_while_it_stops();
     let output = scene.publish().output();
     assert!(output.status.success() && text(&output.stderr).contains("an earlier run had left"), "{}", text(&output.stderr));
     scene.all_is_well();

@@ -177,7 +177,7 @@ impl Tick {
         let of = |read: &Read| {
             let store = self.state.stores.get(&read.store);
             let tally = store.and_then(|store| store.months.get(&month));
-            let counts = store.is_some_and(|store| store.data_until.is_some() || store.counter.is_some());
+            let counts = store.is_some_and(|store| store.data_until.is_some());
             StoreUsage {
                 store: read.store.clone(),
                 month,

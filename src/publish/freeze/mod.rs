@@ -174,12 +174,12 @@ impl Freezer {
         let given = Arc::clone(options);
         let ended = match thread.await {
             Ok(ended) => ended,
-            // It panicked where it does not expect to. Whoever thaws next finds the marker.
-            Err(_) => return (None, Some(nobody_knows(options))),
+            // It panicked where it does not expect to.
+            Err(_) => return (None, Some(node::Error::nobody_knows(&options.channel))),
         };
         let undone = tokio::task::spawn_blocking(move || undo::finish(&given, ended)).await;
         drop(lock(&self.source).take());
-        let Ok((summary, down, warnings)) = undone else { return (None, Some(nobody_knows(options))) };
+        let Ok((summary, down, warnings)) = undone else { return (None, Some(node::Error::nobody_knows(&options.channel))) };
         warnings.into_iter().for_each(|text| options.progress.event(Event::Warning { text }));
         (summary, down)
     }
@@ -187,12 +187,6 @@ impl Freezer {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What is to be said when the thread that brings the node back is gone.
-fn nobody_knows(options: &Options) -> node::Error {
-    let why = "what was to bring it back has ended early".to_owned();
-    node::Error::Down { channel: options.channel.clone(), attempts: 0, why }
 }
 
 fn markers(options: &Options) -> Markers {

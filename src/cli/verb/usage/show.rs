@@ -71,7 +71,7 @@ pub(super) async fn run(_: ShowArgs, context: &Context) -> Result<(), Failure> {
 
 fn rows(state: &State) -> Vec<Row> {
     let of = |(name, store): (&StoreName, &state::Store)| {
-        let counts = store.data_until.is_some() || store.counter.is_some();
+        let counts = store.data_until.is_some();
         let row = |(month, tally): (&Month, &state::Tally)| Row {
             store: name.clone(),
             month: *month,
