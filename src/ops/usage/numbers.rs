@@ -15,8 +15,8 @@ const MAX_BYTES: u64 = 1 << 16;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Numbers {
     format: String,
-    /// When it was.
-    pub at: Timestamp,
+    /// When anything was counted last; `None`: never.
+    pub at: Option<Timestamp>,
     /// Events that wait to be told to somebody.
     pub pending: usize,
     /// Of each store.
@@ -37,7 +37,7 @@ pub struct StoreNumbers {
 }
 
 impl Numbers {
-    /// Those of a state.
+    /// Those of a state, with the bytes of the month of `now`.
     #[must_use]
     pub fn of(state: &State, now: Timestamp) -> Self {
         let month = Month::of(now);
@@ -47,7 +47,7 @@ impl Numbers {
             terabytes: store.total_told,
             month_bytes: store.months.get(&month).map_or(0, |tally| tally.bytes),
         });
-        Self { format: FORMAT.to_owned(), at: now, pending: state.outbox.len(), stores: stores.collect() }
+        Self { format: FORMAT.to_owned(), at: state.last_tick, pending: state.outbox.len(), stores: stores.collect() }
     }
 
     /// Keeps them durably.
@@ -77,7 +77,31 @@ impl Numbers {
                 metrics.set(name, help, &store, value as f64);
             }
         }
-        metrics.set("qsync_usage_last_tick_timestamp_seconds", "When downloads were last counted", &[], self.at.as_second() as f64);
+        if let Some(at) = self.at {
+            metrics.set("qsync_usage_last_tick_timestamp_seconds", "When downloads were last counted", &[], at.as_second() as f64);
+        }
         metrics.set("qsync_usage_pending_events", "Terabytes that somebody was not told of yet", &[], self.pending as f64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            TB_BYTES,
+            plan::{Reading, advance},
+            state::Counter,
+        },
+        *,
+    };
+
+    #[test]
+    fn a_tick_that_can_read_nothing_does_not_make_the_numbers_newer() {
+        let time = |text: &str| text.parse::<Timestamp>().unwrap();
+        let counted = time("2026-11-20T03:00:00Z");
+        let reading = [("ipfs".parse().unwrap(), Reading::Counter(Counter { last: 5, since: None }))];
+        let state = advance(State::default(), &reading, counted, TB_BYTES).unwrap().state;
+        assert_eq!(Numbers::of(&state, time("2026-11-22T03:00:00Z")).at, Some(counted));
+        assert_eq!(Numbers::of(&State::default(), counted).at, None);
     }
 }
